@@ -1,0 +1,71 @@
+"""
+The command line: arguments, environment, exit codes; each command is one module.
+
+A wrong option, a port in use, a refused connection: one sentence on stderr that says what is wrong, never a
+traceback. Exit codes: 0 fine, 1 it failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from trioecho import __version__
+from trioecho.cli.errors import Failure
+from trioecho.limits import OptionError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="trioecho",
+    help="A WebSocket broadcast server: what one client sends, every other client in its room gets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trioecho {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def trioecho(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code: the entry point of the ``trioecho`` command."""
+    try:
+        status = app(standalone_mode=False)
+    except Failure as failure:
+        _complain(str(failure))
+        status = 1
+    except OptionError as error:
+        _complain(f"--{error.option.replace('_', '-')} {error.problem}")
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
+        # What typer says of a wrong option (its exception classes have no public base). All else is a
+        # bug of ours, and its traceback is wanted.
+        sentence = getattr(error, "format_message", None)
+        if sentence is None:
+            raise
+        if sentence():
+            _complain(sentence())
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"trioecho: {sentence}\n")
