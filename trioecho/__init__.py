@@ -1,3 +1,29 @@
-"""A WebSocket broadcast server on trio: what one client sends, every other client in its room gets."""
+"""
+A WebSocket broadcast server on trio: what one client sends, every other client in its room gets.
+
+:func:`serve` runs a server, :class:`Server` is a running one, :class:`Hub` its rooms.
+"""
+
+from trioecho.counters import Counters
+from trioecho.disconnect import Disconnect
+from trioecho.hub import Hub, TooManyRooms
+from trioecho.limits import Limits, OptionError
+from trioecho.listening import ListenError
+from trioecho.server import Server, serve
+from trioecho.subscription import Disconnected, Subscription
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Counters",
+    "Disconnect",
+    "Disconnected",
+    "Hub",
+    "Limits",
+    "ListenError",
+    "OptionError",
+    "Server",
+    "Subscription",
+    "TooManyRooms",
+    "serve",
+]

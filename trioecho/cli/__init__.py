@@ -14,6 +14,7 @@ import typer
 
 from trioecho import __version__
 from trioecho.cli.errors import Failure
+from trioecho.cli.serve import serve
 from trioecho.limits import OptionError
 
 __all__ = ["app", "main"]
@@ -41,6 +42,9 @@ def trioecho(
     ] = False,
 ) -> None:
     """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
+
+
+app.command()(serve)
 
 
 def main() -> None:

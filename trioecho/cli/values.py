@@ -1,0 +1,29 @@
+"""What people write on a command line, made into values: sizes with their units."""
+
+from __future__ import annotations
+
+import re
+
+import typer
+
+__all__ = ["size", "size_text"]
+
+UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def size(text: str | int) -> int:
+    """Parse ``4MiB``, ``512KiB``, ``1GiB`` or a number of bytes."""
+    found = re.fullmatch(r"\s*([0-9]{1,15})\s*([a-zA-Z]*)\s*", str(text))
+    if found is None or found[2].upper() not in UNITS:
+        raise typer.BadParameter(
+            f"{str(text)!r} is not a size: give a whole number, with KiB, MiB or GiB if you like (4MiB)"
+        )
+    return int(found[1]) * UNITS[found[2].upper()]
+
+
+def size_text(size: int) -> str:
+    """Write a size as :func:`size` reads it, in the largest unit that leaves a whole number."""
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)

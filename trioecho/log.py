@@ -1,0 +1,39 @@
+"""
+What happened, told to a person or a machine: one event, a few named values.
+
+A log record's text is ``event name=value ...``; the values stand by themselves in its attribute ``fields``,
+for a formatter that writes JSON.
+
+Floor 0: imports nothing of trioecho.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+__all__ = ["logger", "note"]
+
+logger = logging.getLogger("trioecho")
+
+
+def note(level: int, event: str, **fields: Any) -> None:
+    """Log ``event`` with its values, if anybody listens at this level."""
+    if logger.isEnabledFor(level):
+        words = [event, *[f"{name}={_readable(value)}" for name, value in fields.items()]]
+        logger.log(level, "%s", " ".join(words), extra={"event": event, "fields": fields})
+
+
+def _readable(value: Any) -> str:
+    """
+    Write a value so that it stays one word on one line.
+
+    What a client chose (a room's name, a reason) may hold anything; quoted as JSON it can neither forge a
+    line nor move a terminal's cursor.
+    """
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
+    return text if plain else json.dumps(text)

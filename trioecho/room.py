@@ -1,0 +1,281 @@
+"""
+A room: who is in it, and the broadcaster that gives everybody in it the same messages in the same order.
+
+Who gets what is decided in plain functions; the broadcaster waits in two places only: for messages to
+arrive, and, under the policy ``wait``, for the slow.
+
+Floor 4: imports ``outbox`` and below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Protocol
+
+import trio
+
+from trioecho.batch import Batch
+from trioecho.disconnect import SLOW, Disconnect
+from trioecho.limits import Audience, Limits
+from trioecho.outbox import Outbox
+
+__all__ = ["Member", "Room"]
+
+INBOX_BATCHES = 64
+"""Reads that may wait in a room; beyond that its publishers wait, which their clients feel as TCP
+backpressure. A batch is one read of a client (64 KiB) or one larger message."""
+
+FAN_OUT_BATCHES = 256
+"""Batches that one fan-out joins: enough that a write's fixed cost is spread thin."""
+
+FAN_OUT_BYTES = 256 * 1024
+"""And bytes: more than a socket takes at once would only move the queue from here to the outboxes."""
+
+LONGEST_GATHER = 0.005
+"""The longest that messages are held back to be joined (seconds); only under load."""
+
+IDLE_PASSES = 3
+"""Gathering ends when so many passes of the scheduler in a row brought nothing new."""
+
+STRIDE_CLIENTS = 200
+STRIDE_BYTES = 2 * 2**20
+"""A fan-out lets other tasks run after so many clients, or bytes written: about a millisecond."""
+
+
+class Member(Protocol):
+    """What a room needs of a subscriber in it."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where the room's messages go."""
+
+    def end(self, why: Disconnect) -> None:
+        """Disconnect it, without waiting."""
+
+
+class Room:
+    """
+    One room. Its task is :meth:`broadcast`; a stall in it holds up no other room.
+
+    Attributes:
+        name: the path in the URL, percent-decoded.
+        members: who is in it, in the order they came.
+
+    """
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.members: dict[Member, None] = {}
+        self._scope = trio.CancelScope()
+        self._limits = limits
+        self._inbox_send, self._inbox = trio.open_memory_channel[Batch](INBOX_BATCHES)
+        self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
+        self._finishing = False
+        self._finish_by = float("inf")
+        self._progress: trio.Event | None = None
+        # What is being fanned out.
+        self._taken: list[Batch] = []
+        # What the last fan-out took (seconds), if it had several messages; the next may gather as long.
+        self._last_cost = 0.0
+
+    async def publish(self, batch: Batch) -> None:
+        """
+        Hand over a batch; waits while the room is full (backpressure), not until it is delivered.
+
+        A room that is finishing, or ends meanwhile because nobody is left, forgets the batch. If
+        cancelled, the batch was not taken.
+        """
+        if self._finishing:
+            return
+        try:
+            self._inbox_send.send_nowait(batch)
+        except trio.WouldBlock:
+            try:
+                await self._inbox_send.send(batch)
+            except trio.BrokenResourceError:
+                pass  # nobody is in the room any more
+        except trio.BrokenResourceError:
+            pass
+
+    async def settle(self) -> None:
+        """Wait until all that has been published so far is written or in the outboxes."""
+        mark = Batch(None, b"", 0, settled=trio.Event())
+        try:
+            await self._inbox_send.send(mark)
+        except trio.BrokenResourceError:
+            return
+        assert mark.settled is not None
+        await mark.settled.wait()
+
+    async def finish(self, deadline: float) -> None:
+        """Take no more, and fan out what was taken; the slow are waited for until ``deadline``."""
+        self._finishing = True
+        self._finish_by = deadline
+        self.freed()
+        await self.settle()
+
+    def end(self) -> None:
+        """Stop the broadcaster, because nobody is in the room any more; publishers who wait are let go."""
+        self._scope.cancel()
+
+    def freed(self) -> None:
+        """Take notice that an outbox has room again, or that its client is gone."""
+        if self._progress is not None:
+            self._progress.set()
+
+    async def broadcast(self) -> None:
+        """Fan out what arrives until :meth:`end`: the room's task."""
+        try:
+            with self._scope:
+                while True:
+                    await self._gather()
+                    started = trio.current_time()
+                    held = await self._fan_out()
+                    several = len(self._taken) > 1 or self._taken[0].count > 1
+                    self._last_cost = trio.current_time() - started if several else 0.0
+                    if held:
+                        await self._wait_for(held)
+                    self._settle_taken()
+        finally:
+            # Nobody may wait for a mark that no one will reach.
+            self._settle_taken()
+            with contextlib.suppress(trio.WouldBlock):
+                while True:
+                    self._taken.append(self._inbox.receive_nowait())
+                    self._settle_taken()
+            self._inbox.close()
+
+    def _settle_taken(self) -> None:
+        for batch in self._taken:
+            if batch.settled is not None:
+                batch.settled.set()
+        self._taken.clear()
+
+    async def _gather(self) -> None:
+        """
+        Wait for messages, then take all that have arrived.
+
+        Under load they gather for as long as the last fan-out took: joining them costs less than another
+        fan-out each. A lone message never waits.
+        """
+        taken = self._taken
+        taken.append(await self._inbox.receive())
+        size = len(taken[0].frames)
+        until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
+        idle = 0
+        while size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES:
+            try:
+                batch = self._inbox.receive_nowait()
+            except trio.WouldBlock:
+                idle += 1
+                if idle > IDLE_PASSES or trio.current_time() >= until:
+                    break
+                await trio.lowlevel.checkpoint()
+            else:
+                idle = 0
+                taken.append(batch)
+                size += len(batch.frames)
+
+    async def _fan_out(self) -> dict[Member, Batch]:
+        """Give everybody what is theirs; return those who are full, each with what it still has to get."""
+        everything, apart = who_gets_what(self._taken, self._limits.to)
+        held: dict[Member, Batch] = {}
+        clients_left, bytes_left = STRIDE_CLIENTS, STRIDE_BYTES
+        for member in tuple(self.members):
+            batch = apart.get(member, everything)
+            if batch is None:
+                continue
+            if not member.outbox.offer(batch):
+                held[member] = batch
+            clients_left -= 1
+            bytes_left -= len(batch.frames)
+            if clients_left < 0 or bytes_left < 0:
+                clients_left, bytes_left = STRIDE_CLIENTS, STRIDE_BYTES
+                await trio.lowlevel.checkpoint()
+        return held
+
+    async def _wait_for(self, held: dict[Member, Batch]) -> None:
+        """Wait until the slow have taken what they were to get; who takes too long is disconnected."""
+        while held:
+            self._progress = trio.Event()
+            with trio.move_on_at(min([self._patience(member.outbox) for member in held])):
+                await self._progress.wait()
+            for member, batch in list(held.items()):
+                if member.outbox.offer(batch):
+                    del held[member]
+                elif trio.current_time() >= self._patience(member.outbox):
+                    del held[member]
+                    member.end(SLOW)
+        self._progress = None
+
+    def _patience(self, outbox: Outbox) -> float:
+        """Return until when (trio time) a full outbox may hold the room."""
+        since = outbox.full_since
+        if since is None:
+            return trio.current_time()
+        return min(since + self._limits.stall_limit, self._finish_by)
+
+
+def who_gets_what(batches: list[Batch], to: Audience) -> tuple[Batch | None, dict[object, Batch | None]]:
+    """
+    Decide who gets what of ``batches``: what everybody gets, and what single senders get instead.
+
+    The application (sender ``None``) is nobody in the room: what it publishes, everybody gets.
+    """
+    if len(batches) == 1:
+        batch = batches[0]
+        everything: Batch | None = batch if batch.count else None
+        if to == "everyone" or batch.sender is None:
+            return everything, {}
+        return (everything, {batch.sender: None}) if to == "others" else (None, {batch.sender: everything})
+    if to == "everyone":
+        return _joined(batches), {}
+    return _to_others(batches) if to == "others" else _to_senders(batches)
+
+
+def _joined(batches: list[Batch]) -> Batch | None:
+    count = sum([batch.count for batch in batches])
+    return Batch(None, b"".join([batch.frames for batch in batches]), count) if count else None
+
+
+def _to_others(batches: list[Batch]) -> tuple[Batch | None, dict[object, Batch | None]]:
+    """
+    Join all for everybody, and cut each sender's own out again.
+
+    Cutting takes as many steps as a sender has batches; joining the others' for each sender would take as
+    many as there are batches, and a room where everybody talks has as many senders.
+    """
+    everything = _joined(batches)
+    if everything is None:
+        return None, {}
+    own: dict[object, list[tuple[int, Batch]]] = {}
+    at = 0
+    for batch in batches:
+        if batch.sender is not None:
+            own.setdefault(batch.sender, []).append((at, batch))
+        at += len(batch.frames)
+    whole = memoryview(everything.frames)
+    apart: dict[object, Batch | None] = {}
+    for sender, cuts in own.items():
+        pieces, end, count = [], 0, everything.count
+        for start, batch in cuts:
+            pieces.append(whole[end:start])
+            end = start + len(batch.frames)
+            count -= batch.count
+        pieces.append(whole[end:])
+        apart[sender] = Batch(None, b"".join(pieces), count) if count else None
+    return everything, apart
+
+
+def _to_senders(batches: list[Batch]) -> tuple[Batch | None, dict[object, Batch | None]]:
+    """Give each sender its own, and everybody what the application published, in the order of arrival."""
+    common: list[Batch] = []
+    own: dict[object, list[Batch]] = {}
+    for batch in batches:
+        if batch.sender is None:
+            common.append(batch)
+            for theirs in own.values():
+                theirs.append(batch)
+        else:
+            own.setdefault(batch.sender, list(common)).append(batch)
+    return _joined(common), {sender: _joined(theirs) for sender, theirs in own.items()}

@@ -1,0 +1,203 @@
+"""
+The server: listen, admit, shut down.
+
+The nursery tree is the design. Shutdown is the order of its parts: the accepting nursery goes first, the
+rooms deliver what they have taken, and the sessions nursery has a deadline.
+
+Floor 6: imports ``session`` and below.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from typing import Unpack
+
+import trio
+
+from trioecho import handshake
+from trioecho.counters import Counters
+from trioecho.disconnect import CUT, SHUTDOWN
+from trioecho.hub import Hub
+from trioecho.keepalive import Keepalive
+from trioecho.limits import Limits, Options
+from trioecho.listening import address_of, open_listeners, url_of
+from trioecho.log import logger, note
+from trioecho.session import Session
+
+__all__ = ["Server", "serve"]
+
+OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""What ``accept`` says when the system cannot take one more connection just now."""
+
+RETRY_ACCEPT = 0.1
+"""How long to wait before trying again then (seconds)."""
+
+BUSY_REFUSALS = 100
+"""Connections over the limit that are told so at one time; more than that are just closed."""
+
+Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
+
+
+class Server:
+    """
+    A running server, as ``nursery.start(serve)`` returns it.
+
+    Attributes:
+        hub: its rooms: publish and subscribe from the application.
+        urls: an address for each listener, as a client takes it.
+
+    """
+
+    def __init__(self, hub: Hub, urls: tuple[str, ...], stopped: trio.Event) -> None:
+        self.hub = hub
+        self.urls = urls
+        self._stopping = trio.Event()
+        self._stopped = stopped
+
+    @property
+    def url(self) -> str:
+        """The first of :attr:`urls`."""
+        return self.urls[0]
+
+    @property
+    def counters(self) -> Counters:
+        """What the server has counted."""
+        return self.hub.counters
+
+    async def shutdown(self) -> None:
+        """
+        Shut down gracefully and wait until that is done; ``serve()`` then returns.
+
+        No more connections are accepted; what was taken from publishers is delivered to all who keep up;
+        every client is closed with 1001 and, when ``shutdown_timeout`` is over, cut. Calling it again only
+        waits. If cancelled, the shutdown goes on.
+        """
+        self._stopping.set()
+        await self._stopped.wait()
+
+
+async def serve(
+    *,
+    host: str | Sequence[str] = "127.0.0.1",
+    port: int = 7890,
+    listeners: Listeners | None = None,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[Options],
+) -> None:
+    """
+    Serve rooms over WebSocket until :meth:`Server.shutdown`.
+
+    Use it with ``nursery.start``, which returns the :class:`Server`::
+
+        server = await nursery.start(functools.partial(trioecho.serve, port=0, when_slow="disconnect"))
+
+    Args:
+        host: name or address to listen on, or several; every address of a name is used.
+        port: TCP port; 0 picks a free one, which ``server.url`` then says.
+        listeners: instead of host and port, what to accept connections from: any trio listeners, with TLS
+            (``trio.SSLListener``), on Unix sockets, or in memory. They are closed at the end.
+        task_status: for ``nursery.start``.
+        options: the fields of :class:`trioecho.Limits`, which has their defaults and reasons.
+
+    Raises:
+        OptionError: an option has a value that cannot work.
+        ListenError: host and port cannot be listened on.
+
+    Cancelling it cuts every connection at once, without close frames, and leaves nothing behind.
+
+    """
+    limits = Limits(**options)
+    if listeners is None:
+        listeners = await open_listeners([host] if isinstance(host, str) else list(host), port)
+    sessions: set[Session] = set()
+    stopped = trio.Event()
+    try:
+        async with trio.open_nursery() as session_nursery:
+            hub = Hub(limits, session_nursery)
+            server = Server(hub, tuple([url_of(listener) for listener in listeners]), stopped)
+            door = _Door(hub, sessions, session_nursery)
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(door.keepalive.run)
+                for listener in listeners:
+                    accepting.start_soon(door.accept_from, listener)
+                for url in server.urls:
+                    note(logging.INFO, "listening", url=url)
+                task_status.started(server)
+                await server._stopping.wait()
+                accepting.cancel_scope.cancel()
+            began = trio.current_time()
+            note(logging.INFO, "shutting-down", clients=len(sessions), timeout=limits.shutdown_timeout)
+            session_nursery.cancel_scope.deadline = began + limits.shutdown_timeout
+            # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
+            await hub.finish(began + limits.shutdown_timeout / 2)
+            for session in tuple(sessions):
+                session.end(SHUTDOWN)
+        left = hub.counters.left
+        note(
+            logging.INFO,
+            "stopped",
+            closed=left[SHUTDOWN.name],
+            cut=left[CUT.name],
+            took=trio.current_time() - began,
+        )
+    finally:
+        stopped.set()
+
+
+class _Door:
+    """Where connections come in: each becomes a session, or is turned away."""
+
+    def __init__(self, hub: Hub, sessions: set[Session], nursery: trio.Nursery) -> None:
+        self.keepalive = Keepalive(hub.limits)
+        self._hub = hub
+        self._sessions = sessions
+        self._nursery = nursery
+        self._refusing = 0
+
+    async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        """Accept connections until cancelled; the listener is closed then."""
+        short = False
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in OUT_OF_FILES:
+                        raise
+                    if not short:
+                        logger.error(
+                            "no more connections can be accepted just now: %s; raise the limit on open files"
+                            " (ulimit -n) or lower max_connections",
+                            error.strerror,
+                        )
+                    short = True
+                    await trio.sleep(RETRY_ACCEPT)
+                else:
+                    short = False
+                    self._admit(stream)
+
+    def _admit(self, stream: trio.abc.Stream) -> None:
+        session = Session(self._hub, self.keepalive, stream, address_of(stream))
+        if len(self._sessions) < self._hub.limits.max_connections:
+            self._sessions.add(session)
+            self._nursery.start_soon(self._serve, session)
+        elif self._refusing < BUSY_REFUSALS:
+            self._refusing += 1
+            self._nursery.start_soon(self._turn_away, session)
+        else:
+            self._hub.counters.refused["overload"] += 1
+            self._nursery.start_soon(trio.aclose_forcefully, stream)
+
+    async def _serve(self, session: Session) -> None:
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+    async def _turn_away(self, session: Session) -> None:
+        try:
+            await session.run(handshake.TOO_MANY_CONNECTIONS)
+        finally:
+            self._refusing -= 1

@@ -1,0 +1,230 @@
+"""
+The wire: the trio Stream that stands between one trio-websocket connection and its network stream.
+
+Outbound it keeps frames whole. Its own writers and trio-websocket's control frames take turns under one
+lock; when the kernel takes only part of a frame, the rest goes out before anything else; after a close
+frame nothing more is sent (RFC 6455, 5.5.1), whoever asks.
+
+Inbound it is the express lane's seat: ordinary messages leave it for the room, and only what is left over
+reaches trio-websocket.
+
+It gives up "one place that writes" for speed: :meth:`Wire.write_now` writes without a task of its own,
+because a trio ``send_all`` costs a trip through the scheduler (some 10 microseconds) even when the kernel
+takes all of it, and a fan-out makes one such write a client.
+
+Floor 2: imports ``lane``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from trioecho.frames import CLOSE
+from trioecho.lane import Lane
+
+__all__ = ["NOT_NOW", "Wire"]
+
+RECEIVE_BYTES = 64 * 1024
+"""One read from the network (bytes): under load some hundreds of small messages at one system call."""
+
+JOINED_BYTES = 64 * 1024
+"""How much is joined for a stream that cannot write several buffers at once (bytes; TLS): four records."""
+
+NOT_NOW = -1
+"""What :meth:`Wire.write_now` returns when it wrote nothing."""
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Wire(trio.abc.Stream):
+    """
+    The stream under one connection.
+
+    ``publish`` is awaited with the messages of each read; while it waits, nothing more is read, and the
+    client feels TCP backpressure. ``settle`` is awaited before the client's close frame goes on to
+    trio-websocket, which answers it at once: what the client is owed is to be sent before that.
+
+    Attributes:
+        ready: whether :meth:`write_now` may be tried; kept as one flag because the fan-out asks for it.
+        heard_at: when the client's last bytes came (trio time).
+        moved_at: when the client last took bytes that it had kept waiting (trio time).
+        publishing: whether the room is keeping the client's messages waiting.
+        close_sent: whether a close frame has been handed to the network.
+
+    """
+
+    def __init__(
+        self,
+        transport: trio.abc.Stream,
+        lane: Lane,
+        *,
+        publish: Callable[[list[bytes]], Awaitable[None]],
+        settle: Callable[[], Awaitable[None]],
+        head: bytes,
+        early: bytes,
+    ) -> None:
+        self.transport = transport
+        self.lane = lane
+        self.heard_at = self.moved_at = trio.current_time()
+        self.publishing = False
+        self.close_sent = False
+        self._publish = publish
+        self._settle = settle
+        self._head = head
+        self._early = early
+        self._opened: trio.Event | None = trio.Event()
+        self._lock = trio.Lock()
+        self._residue: memoryview | None = None
+        self._broken = False
+        # Only a plain socket of POSIX can be written to without waiting. Its number is asked for at every
+        # write: a number kept may by then belong to another client.
+        self._socket = transport.socket if isinstance(transport, trio.SocketStream) else None
+        if os.name != "posix":
+            self._socket = None
+        self.ready = False
+
+    def open(self) -> None:
+        """Let frames pass: the handshake's answer is out."""
+        if self._opened is not None:
+            self._opened.set()
+            self._opened = None
+        self.ready = self._may_write_now()
+
+    def write_now(self, data: bytes) -> int:
+        """
+        Write whole frames without waiting, and return how many bytes are left over.
+
+        0: the kernel took them all. More: it took part, and :meth:`write` sends the rest before anything
+        else. ``NOT_NOW``: nothing was written, and :meth:`write` is the way.
+        """
+        if not self.ready:
+            return NOT_NOW
+        try:
+            written = os.write(self._socket.fileno(), data)  # type: ignore[union-attr]
+        except OSError:  # no room, or broken: write() finds out which
+            return NOT_NOW
+        left = len(data) - written
+        if left:
+            self._residue = memoryview(data)[written:]
+            self.ready = False
+        return left
+
+    async def write(self, batches: Sequence[bytes]) -> None:
+        """
+        Write whole frames, after those that wait already.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone.
+            trio.ClosedResourceError: a close frame has been sent, so nothing may follow.
+
+        If cancelled, what was begun is remembered on a plain socket and finished by the next write; on
+        other streams (TLS) a frame may be left half-written, and only closing is right after that.
+
+        """
+        async with self._lock:
+            self.ready = False
+            try:
+                if self.close_sent:
+                    raise trio.ClosedResourceError("a close frame has been sent")
+                await self._send(batches)
+            finally:
+                self.ready = self._may_write_now()
+
+    async def send_all(self, data: Buffer) -> None:
+        """Send one frame of trio-websocket's or a close frame of ours; dropped after a close frame."""
+        async with self._lock:
+            self.ready = False
+            try:
+                if not self.close_sent:
+                    self.close_sent = self._opened is None and data[0] == CLOSE
+                    await self._send((data,))
+            finally:
+                self.ready = self._may_write_now()
+
+    async def _send(self, parts: Sequence[Buffer]) -> None:
+        if self._broken:
+            raise trio.BrokenResourceError("a write was cancelled half-way")
+        if self._socket is None:
+            at = 0
+            while at < len(parts):
+                joined, at = bytes(parts[at]), at + 1
+                while at < len(parts) and len(joined) + len(parts[at]) <= JOINED_BYTES:
+                    joined, at = joined + parts[at], at + 1
+                self._broken = True  # until it is written in whole
+                await self.transport.send_all(joined)
+                self._broken = False
+                self.moved_at = trio.current_time()
+            return
+        waiting = [*parts] if self._residue is None else [self._residue, *parts]
+        begun = self._residue is not None
+        while True:
+            try:
+                written = os.writev(self._socket.fileno(), waiting)
+            except BlockingIOError:
+                written = 0
+            except OSError as error:
+                raise trio.BrokenResourceError(f"the connection is gone: {error}") from error
+            while waiting and written >= len(waiting[0]):
+                written -= len(waiting.pop(0))
+                begun = False
+            if written:
+                waiting[0] = memoryview(waiting[0])[written:]
+                begun = True
+            # What was begun must be finished, even if this task is cancelled while it waits.
+            self._residue = memoryview(waiting[0]) if begun else None
+            if not waiting:
+                return
+            await self.transport.wait_send_all_might_not_block()
+            self.moved_at = trio.current_time()
+
+    def _may_write_now(self) -> bool:
+        return not (
+            self._socket is None or self._residue is not None or self.close_sent or self._opened is not None
+        )
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the network may take more; here for trio's Stream interface."""
+        await self.transport.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """
+        Give trio-websocket what is left for it; ``b""`` at the end of the connection.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone.
+
+        """
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        if self._opened is not None:
+            # trio-websocket reads on while it is still to answer the handshake; frames would be lost.
+            await self._opened.wait()
+        data: bytes | bytearray = self._early
+        self._early = b""
+        while True:
+            if not data:
+                data = await self.transport.receive_some(RECEIVE_BYTES)
+                if not data:
+                    return b""
+                self.heard_at = trio.current_time()
+            frames, rest = self.lane.feed(data)
+            if not self.close_sent:
+                if frames:
+                    self.publishing = True
+                    try:
+                        await self._publish(frames)
+                    finally:
+                        self.publishing = False
+                if self.lane.closed:
+                    await self._settle()
+            if rest:
+                return rest
+            data = b""
+
+    async def aclose(self) -> None:
+        """Do nothing: trio-websocket asks for it, but the session is the one place that closes."""
+        await trio.lowlevel.checkpoint()
