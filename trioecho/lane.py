@@ -50,7 +50,8 @@ class Lane:
     ``aside`` is true once something came that the lane leaves to trio-websocket: from then on every byte
     goes there. ``closed`` is true once the client's close frame has passed: what follows it is ignored
     (RFC 6455, 5.5.1). Set ``closing`` when our own close frame is out: of what still comes, only the
-    client's close frame matters then, and a ping must not be answered any more.
+    client's close frame matters then, and a ping must not be answered any more. ``waiting`` is to be fed
+    before anything that is read from the network.
     """
 
     __slots__ = (
@@ -65,12 +66,14 @@ class Lane:
         "aside",
         "closed",
         "closing",
+        "waiting",
     )
 
     def __init__(self, max_message_size: int, prefix: bytes = b"") -> None:
         self.aside = False
         self.closed = False
         self.closing = False
+        self.waiting = b""
         self._largest = max_message_size
         self._prefix = prefix
         # Of a frame that is not here in whole: its bytes so far, and how many it takes to go on.
@@ -89,6 +92,8 @@ class Lane:
 
         Returns the messages that are complete, each as one unmasked frame (a text with the prefix), and
         the bytes that are for trio-websocket: control frames, or all that is left once the lane is aside.
+        What comes after a control frame waits in ``waiting`` until that has been seen to: a ping between two
+        messages is answered between them.
         """
         if self.closed:
             return [], b""
@@ -109,6 +114,9 @@ class Lane:
             kind = KINDS.get(first)
             if kind is None or second < 0x80:  # unknown, or not masked
                 return frames, self._step_aside(rest, data[at:])
+            if rest and kind != CONTROL:
+                self.waiting = bytes(data[at:])
+                return frames, b"".join(rest)
             length, start = second & 0x7F, at + 6
             if length > 125:
                 start = at + 8 if length == 126 else at + 14

@@ -134,13 +134,10 @@ class Session:
     # The client.
 
     async def _serve(self, upgrade: Upgrade) -> None:
+        lane = Lane(self._limits.max_message_size, self._limits.prefix.encode())
+        lane.waiting = upgrade.early
         self._wire = wire = Wire(
-            self._transport,
-            Lane(self._limits.max_message_size, self._limits.prefix.encode()),
-            publish=self._publish,
-            settle=self._settle,
-            head=upgrade.head,
-            early=upgrade.early,
+            self._transport, lane, publish=self._publish, settle=self._settle, head=upgrade.head
         )
         self.outbox = Outbox(self, self._limits, wire)
         try:
@@ -219,7 +216,7 @@ class Session:
         await self._room.publish(Batch(self, b"".join(batch) if count > 1 else batch[0], count))
 
     async def _settle(self) -> None:
-        """Before the client's close frame is answered, deliver what it is owed: its own echo, above all."""
+        """Before the connection ends, deliver what the client is owed: its own echo, above all."""
         assert self._room is not None
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._room.settle()
@@ -253,6 +250,7 @@ class Session:
         with trio.move_on_after(CLOSE_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
             if wire.lane.aside and isinstance(self._transport, trio.abc.HalfCloseableStream):
                 await self._transport.send_eof()  # its frames can't be told apart any more; its end can
+            wire.lane.feed(wire.lane.waiting)
             while not wire.lane.closed:
                 data = await self._transport.receive_some(RECEIVE_BYTES)
                 if not data:

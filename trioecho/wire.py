@@ -44,8 +44,8 @@ class Wire(trio.abc.Stream):
     The stream under one connection.
 
     ``publish`` is awaited with the messages of each read; while it waits, nothing more is read, and the
-    client feels TCP backpressure. ``settle`` is awaited before the client's close frame goes on to
-    trio-websocket, which answers it at once: what the client is owed is to be sent before that.
+    client feels TCP backpressure. ``settle`` is awaited before a close frame or something wrong goes on to
+    trio-websocket, which ends the connection at once: what the client is owed is to be sent before that.
 
     Attributes:
         ready: whether :meth:`write_now` may be tried; kept as one flag because the fan-out asks for it.
@@ -64,7 +64,6 @@ class Wire(trio.abc.Stream):
         publish: Callable[[list[bytes]], Awaitable[None]],
         settle: Callable[[], Awaitable[None]],
         head: bytes,
-        early: bytes,
     ) -> None:
         self.transport = transport
         self.lane = lane
@@ -74,7 +73,7 @@ class Wire(trio.abc.Stream):
         self._publish = publish
         self._settle = settle
         self._head = head
-        self._early = early
+        self._settled = False
         self._opened: trio.Event | None = trio.Event()
         self._lock = trio.Lock()
         self._residue: memoryview | None = None
@@ -203,9 +202,9 @@ class Wire(trio.abc.Stream):
         if self._opened is not None:
             # trio-websocket reads on while it is still to answer the handshake; frames would be lost.
             await self._opened.wait()
-        data: bytes | bytearray = self._early
-        self._early = b""
         while True:
+            data: bytes | bytearray = self.lane.waiting
+            self.lane.waiting = b""
             if not data:
                 data = await self.transport.receive_some(RECEIVE_BYTES)
                 if not data:
@@ -219,11 +218,11 @@ class Wire(trio.abc.Stream):
                         await self._publish(frames)
                     finally:
                         self.publishing = False
-                if self.lane.closed:
+                if (self.lane.closed or self.lane.aside) and not self._settled:
+                    self._settled = True
                     await self._settle()
             if rest:
                 return rest
-            data = b""
 
     async def aclose(self) -> None:
         """Do nothing: trio-websocket asks for it, but the session is the one place that closes."""
