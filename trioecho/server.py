@@ -2,9 +2,9 @@
 The server: listen, admit, shut down.
 
 The nursery tree is the design. Shutdown is the order of its parts: the accepting nursery goes first, the
-rooms deliver what they have taken, and the sessions nursery has a deadline.
+rooms deliver what they have taken, and the nursery of all clients has a deadline.
 
-Floor 6: imports ``session`` and below.
+Floor 6: imports ``connection`` and below.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Unpack
 import trio
 
 from trioecho import handshake
+from trioecho.connection import Connection
+from trioecho.context import Context
 from trioecho.counters import Counters
 from trioecho.disconnect import CUT, SHUTDOWN
 from trioecho.hub import Hub
@@ -24,7 +26,6 @@ from trioecho.keepalive import Keepalive
 from trioecho.limits import Limits, Options
 from trioecho.listening import address_of, open_listeners, url_of
 from trioecho.log import logger, note
-from trioecho.session import Session
 
 __all__ = ["Server", "serve"]
 
@@ -111,15 +112,15 @@ async def serve(
     limits = Limits(**options)
     if listeners is None:
         listeners = await open_listeners([host] if isinstance(host, str) else list(host), port)
-    sessions: set[Session] = set()
     stopped = trio.Event()
     try:
-        async with trio.open_nursery() as session_nursery:
-            hub = Hub(limits, session_nursery)
+        async with trio.open_nursery() as nursery:
+            hub = Hub(limits, nursery)
+            context = Context(hub, Keepalive(limits), nursery)
             server = Server(hub, tuple([url_of(listener) for listener in listeners]), stopped)
-            door = _Door(hub, sessions, session_nursery)
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(door.keepalive.run)
+                accepting.start_soon(context.keepalive.run)
+                door = _Door(context)
                 for listener in listeners:
                     accepting.start_soon(door.accept_from, listener)
                 for url in server.urls:
@@ -128,12 +129,13 @@ async def serve(
                 await server._stopping.wait()
                 accepting.cancel_scope.cancel()
             began = trio.current_time()
-            note(logging.INFO, "shutting-down", clients=len(sessions), timeout=limits.shutdown_timeout)
-            session_nursery.cancel_scope.deadline = began + limits.shutdown_timeout
+            there = len(context.connections)
+            note(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
+            nursery.cancel_scope.deadline = began + limits.shutdown_timeout
             # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
             await hub.finish(began + limits.shutdown_timeout / 2)
-            for session in tuple(sessions):
-                session.end(SHUTDOWN)
+            for connection in tuple(context.connections):
+                connection.end(SHUTDOWN)
         left = hub.counters.left
         note(
             logging.INFO,
@@ -147,14 +149,11 @@ async def serve(
 
 
 class _Door:
-    """Where connections come in: each becomes a session, or is turned away."""
+    """Where connections come in: each is served, or turned away."""
 
-    def __init__(self, hub: Hub, sessions: set[Session], nursery: trio.Nursery) -> None:
-        self.keepalive = Keepalive(hub.limits)
-        self._hub = hub
-        self._sessions = sessions
-        self._nursery = nursery
-        self._refusing = 0
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turning_away = 0
 
     async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         """Accept connections until cancelled; the listener is closed then."""
@@ -179,25 +178,20 @@ class _Door:
                     self._admit(stream)
 
     def _admit(self, stream: trio.abc.Stream) -> None:
-        session = Session(self._hub, self.keepalive, stream, address_of(stream))
-        if len(self._sessions) < self._hub.limits.max_connections:
-            self._sessions.add(session)
-            self._nursery.start_soon(self._serve, session)
-        elif self._refusing < BUSY_REFUSALS:
-            self._refusing += 1
-            self._nursery.start_soon(self._turn_away, session)
+        context = self._context
+        connection = Connection(context, stream, address_of(stream))
+        if len(context.connections) < context.hub.limits.max_connections:
+            context.connections.add(connection)
+            context.nursery.start_soon(connection.run)
+        elif self._turning_away < BUSY_REFUSALS:
+            self._turning_away += 1
+            context.nursery.start_soon(self._turn_away, connection)
         else:
-            self._hub.counters.refused["overload"] += 1
-            self._nursery.start_soon(trio.aclose_forcefully, stream)
+            context.hub.counters.refused["overload"] += 1
+            context.nursery.start_soon(trio.aclose_forcefully, stream)
 
-    async def _serve(self, session: Session) -> None:
+    async def _turn_away(self, connection: Connection) -> None:
         try:
-            await session.run()
+            await connection.run(handshake.TOO_MANY_CONNECTIONS)
         finally:
-            self._sessions.discard(session)
-
-    async def _turn_away(self, session: Session) -> None:
-        try:
-            await session.run(handshake.TOO_MANY_CONNECTIONS)
-        finally:
-            self._refusing -= 1
+            self._turning_away -= 1

@@ -1,10 +1,14 @@
 """
-A session: one client from its handshake to the end of its connection.
+A session: one client, from the answer to its handshake to the end of its connection.
 
 One reader that always reads (trio-websocket's, through the wire), one place that closes (here), and one
 error boundary: whatever goes wrong with a client ends this client, is named, counted and logged.
 
-Floor 5: imports ``hub`` and below.
+The reader is the client's only task. trio-websocket is given something that looks like a nursery and
+starts the reader as ours, so that an idle client costs one task and no nursery; a writer runs beside it only
+while there is a backlog, and ends at the latest when the connection is closed.
+
+Floor 5: imports ``context`` and below.
 """
 
 from __future__ import annotations
@@ -12,17 +16,17 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
-from trioecho import disconnect, frames, handshake
+from trioecho import disconnect, frames
 from trioecho.batch import Batch
+from trioecho.context import Context
 from trioecho.disconnect import Disconnect
-from trioecho.handshake import Handshake, Refusal, Upgrade
-from trioecho.hub import Hub, TooManyRooms
-from trioecho.keepalive import Keepalive
+from trioecho.handshake import Upgrade
 from trioecho.lane import Lane
 from trioecho.log import logger, note
 from trioecho.outbox import Outbox
@@ -34,9 +38,6 @@ __all__ = ["Session"]
 CLOSE_TIMEOUT = 2.0
 """How long a client may take to get our close frame and answer it (seconds); after that it is cut."""
 
-REFUSAL_TIMEOUT = 1.0
-"""How long a connection is kept after a refusal, so that the answer arrives (seconds)."""
-
 DEBUG_LENGTH = 100
 """How much of a message the debug log shows (characters or bytes)."""
 
@@ -46,153 +47,107 @@ REASONS_OF_PROTOCOL = {1002: "protocol-error", 1007: "invalid-text"}
 
 class Session:
     """
-    One client. :meth:`run` is its task; the rest is what others ask of it, and none of that waits.
+    One client. :meth:`accept` makes it one; of the rest, what others ask of it never waits.
 
     Attributes:
+        address: where it connected from.
         outbox: what waits to be sent to it.
 
     """
 
-    outbox: Outbox
+    __slots__ = (
+        "_came",
+        "_context",
+        "_messages_in",
+        "_room",
+        "_scope",
+        "_transport",
+        "_websocket",
+        "_why",
+        "_wire",
+        "address",
+        "outbox",
+    )
 
-    def __init__(self, hub: Hub, keepalive: Keepalive, transport: trio.abc.Stream, address: str) -> None:
+    outbox: Outbox
+    _wire: Wire
+    _room: Room
+
+    def __init__(self, context: Context, transport: trio.abc.Stream, address: str) -> None:
         self.address = address
-        self._hub = hub
-        self._limits = hub.limits
-        self._keepalive = keepalive
+        self._context = context
         self._transport = transport
+        self._websocket: WebSocketConnection | None = None
         self._why: Disconnect | None = None
         self._scope = trio.CancelScope()
-        self._wire: Wire | None = None
-        self._room: Room | None = None
-        self._nursery: trio.Nursery | None = None
         self._messages_in = 0
-        self._came = 0.0
+        self._came: float | None = None
 
-    async def run(self, refusal: Refusal | None = None) -> None:
+    async def accept(self, upgrade: Upgrade) -> None:
         """
-        Serve the client until it is gone, or turn it away with ``refusal``.
+        Answer the handshake. From then on the client's own task has the connection, and closes it.
 
-        Raises nothing but what ends the server (``Cancelled``).
+        Raises:
+            TooManyRooms: its room would be one too many; the connection is still the caller's.
 
-        If cancelled, the connection is cut at once.
         """
+        limits, hub = self._context.hub.limits, self._context.hub
+        lane = Lane(limits.max_message_size, limits.prefix.encode())
+        lane.waiting = upgrade.early
+        self._wire = Wire(self._transport, lane, self, upgrade.head)
+        self.outbox = Outbox(self, limits, self._wire)
+        # In the room before the client hears that it is: it misses nothing that comes after.
+        self._room = hub.enter(upgrade.room, self)
+        self._context.connections.add(self)
         try:
-            upgrade = refusal or await self._shake_hands()
-            if isinstance(upgrade, Refusal):
-                await self._refuse(upgrade)
-            elif upgrade is not None:
-                await self._serve(upgrade)
+            request = await wrap_server_stream(
+                cast(trio.Nursery, _ReaderStart(self)), self._wire, max_message_size=limits.max_message_size
+            )
+            self._websocket = await request.accept()
+        except ConnectionClosed:
+            return  # it is gone already, which its reader has seen too
+        except Exception:
+            self.end(disconnect.BUG)
+            raise
+        self._wire.open()
+        self.outbox.open()
+        self._context.keepalive.add(self)
+        hub.counters.came += 1
+        self._came = trio.current_time()
+        there = len(self._room.members)
+        note(logging.INFO, "came", address=self.address, room=self._room.name, there=there)
+
+    async def run(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Run trio-websocket's reader, and what follows its end: the client's task."""
+        try:
+            with self._scope:
+                try:
+                    await read()
+                except LocalProtocolError:
+                    # It tried to answer what came after a close frame of its own (two messages that are
+                    # too large in one read, say). The client is to blame, and already told.
+                    pass
+            if self._why is None:
+                self._why = self._judge()
+            await self._close()
         except Exception:
             self._why = disconnect.BUG
             logger.exception("serving %s failed; this client is disconnected", self.address)
             # It may fail the same way again, and that is said already.
-            with trio.move_on_after(CLOSE_TIMEOUT), contextlib.suppress(Exception):
-                await self._say_goodbye(disconnect.BUG)
-                await self._hear_goodbye()
+            with contextlib.suppress(Exception):
+                await self._close()
         except BaseException:
             self._why = disconnect.CUT if self._why is disconnect.SHUTDOWN else disconnect.CANCELLED
             raise
         finally:
-            self._leave()
+            self._leave_room()
+            self._context.connections.discard(self)
+            self._report()
             await trio.aclose_forcefully(self._transport)
 
-    # Before it is a client.
-
-    async def _shake_hands(self) -> Upgrade | Refusal | None:
-        """Read the request head; None if the connection is gone, which is no client's affair."""
-        head = Handshake()
-        with trio.move_on_after(self._limits.handshake_timeout) as self._scope:
-            while True:
-                try:
-                    data = await self._transport.receive_some(RECEIVE_BYTES)
-                except trio.BrokenResourceError:
-                    data = b""
-                if not data:
-                    self._hub.counters.refused["vanished"] += 1
-                    note(logging.DEBUG, "vanished", address=self.address)
-                    return None
-                answer = head.feed(data)
-                if answer is not None:
-                    return answer
-        return handshake.TOO_LATE if self._why is None else handshake.SHUTTING_DOWN
-
-    async def _refuse(self, refusal: Refusal) -> None:
-        """Answer no, and wait a moment for the client to take it: closing at once could destroy it."""
-        self._hub.counters.refused[str(refusal.status)] += 1
-        note(logging.INFO, "refused", address=self.address, status=refusal.status, why=refusal.sentence)
-        with trio.move_on_after(REFUSAL_TIMEOUT):
-            try:
-                await self._transport.send_all(refusal.response)
-                if isinstance(self._transport, trio.abc.HalfCloseableStream):
-                    await self._transport.send_eof()
-                while await self._transport.receive_some(RECEIVE_BYTES):
-                    pass
-            except trio.BrokenResourceError:
-                pass
-
-    # The client.
-
-    async def _serve(self, upgrade: Upgrade) -> None:
-        lane = Lane(self._limits.max_message_size, self._limits.prefix.encode())
-        lane.waiting = upgrade.early
-        self._wire = wire = Wire(
-            self._transport, lane, publish=self._publish, settle=self._settle, head=upgrade.head
-        )
-        self.outbox = Outbox(self, self._limits, wire)
-        try:
-            # In the room before the client hears that it is: it misses nothing that comes after.
-            self._room = self._hub.enter(upgrade.room, self)
-        except TooManyRooms:
-            await self._refuse(handshake.TOO_MANY_ROOMS)
-            return
-        self._came = trio.current_time()
-        try:
-            async with trio.open_nursery() as self._nursery:
-                request = await wrap_server_stream(
-                    self._nursery, wire, max_message_size=self._limits.max_message_size
-                )
-                websocket = await request.accept()
-                wire.open()
-                self.outbox.open()
-                self._keepalive.add(self)
-                self._hub.counters.came += 1
-                note(
-                    logging.INFO,
-                    "came",
-                    address=self.address,
-                    room=self._room.name,
-                    there=len(self._room.members),
-                )
-                await self._receive(websocket)
-                await self._close()
-                self._nursery.cancel_scope.cancel()
-        except* LocalProtocolError:
-            # trio-websocket tried to answer something that came after a close frame of its own (two
-            # messages that are too large in one read, say). The client is to blame and already told.
-            self._why = self._why or self._judge(websocket)
-        except* ConnectionClosed:
-            self._why = disconnect.LOST  # gone while its handshake was answered
-        self._leave_room()
-        await self._hear_goodbye()
-
-    async def _receive(self, websocket: WebSocketConnection) -> None:
-        """Wait for trio-websocket to find that the connection is to end, or for :meth:`end`."""
-        if self._why is not None:
-            return
-        with trio.CancelScope() as self._scope:
-            try:
-                # The express lane takes every message it may take. What still comes out here was too
-                # large for it, and not for trio-websocket, which counts characters.
-                await websocket.get_message()
-                self._why = disconnect.TOO_BIG
-            except ConnectionClosed:
-                self._why = self._judge(websocket)
-
-    def _judge(self, websocket: WebSocketConnection) -> Disconnect:
+    def _judge(self) -> Disconnect:
         """Say why trio-websocket ended the connection."""
-        assert self._wire is not None
-        closed = websocket.closed
+        closed = self._websocket.closed if self._websocket is not None else None
         if closed is None:
             return disconnect.LOST
         if closed.code == disconnect.TOO_BIG.code and not self._wire.lane.closed:
@@ -203,9 +158,10 @@ class Session:
             return disconnect.left(closed.code, closed.reason)
         return disconnect.LOST
 
-    async def _publish(self, batch: list[bytes]) -> None:
+    # What the wire asks of it.
+
+    async def publish(self, batch: list[bytes]) -> None:
         """Hand the messages of one read to the room."""
-        assert self._room is not None
         count = len(batch)
         self._messages_in += count
         if logger.isEnabledFor(logging.DEBUG):
@@ -215,62 +171,71 @@ class Session:
                     note(logging.DEBUG, "message", address=self.address, length=len(message), start=start)
         await self._room.publish(Batch(self, b"".join(batch) if count > 1 else batch[0], count))
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Before the connection ends, deliver what the client is owed: its own echo, above all."""
-        assert self._room is not None
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._room.settle()
             await self.outbox.wait_caught_up()
+        if self._wire.lane.aside:
+            self._context.nursery.start_soon(self._find_too_big)
+
+    async def _find_too_big(self) -> None:
+        """
+        End the client if trio-websocket finds nothing wrong with what the lane has left to it.
+
+        Then it was a text with more bytes than allowed: trio-websocket counts characters.
+        """
+        assert self._websocket is not None
+        with contextlib.suppress(ConnectionClosed):
+            await self._websocket.get_message()
+            self.end(disconnect.TOO_BIG)
 
     # The end.
 
     async def _close(self) -> None:
-        """Deliver what is owed, if the reason is polite, and send the close frame, if it has one."""
+        """Deliver what is owed, if the reason is polite, then say goodbye, if there is a way to say it."""
         assert self._why is not None
         if self._why.polite:
             self.outbox.finish()
             await self.outbox.wait_caught_up()
         self._leave_room()
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._say_goodbye(self._why)
-
-    async def _say_goodbye(self, why: Disconnect) -> None:
-        """Send our close frame, after what is half-written, if none has been sent."""
-        if self._wire is None or why.code == disconnect.NO_CLOSE_FRAME:
+        answered = self._wire.lane.closed and self._wire.close_sent
+        if answered or self._why.code == disconnect.NO_CLOSE_FRAME:
             return
-        self._wire.lane.closing = True
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._wire.send_all(frames.close(why.code, why.reason))
+        with (
+            trio.move_on_after(CLOSE_TIMEOUT),
+            contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+        ):
+            self._wire.lane.closing = True
+            await self._wire.send_all(frames.close(self._why.code, self._why.reason))
+            await self._hear_goodbye()
 
     async def _hear_goodbye(self) -> None:
-        """Wait for the client's close frame, if ours is out: closing at once could destroy ours."""
-        wire = self._wire
-        if wire is None or not wire.close_sent:
-            return
-        with trio.move_on_after(CLOSE_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
-            if wire.lane.aside and isinstance(self._transport, trio.abc.HalfCloseableStream):
-                await self._transport.send_eof()  # its frames can't be told apart any more; its end can
-            wire.lane.feed(wire.lane.waiting)
-            while not wire.lane.closed:
-                data = await self._transport.receive_some(RECEIVE_BYTES)
-                if not data:
-                    break
-                wire.lane.feed(data)
+        """Wait for the client's close frame, or its end: closing at once could destroy ours on its way."""
+        lane = self._wire.lane
+        out_of_step = lane.aside or lane.closed
+        if out_of_step and isinstance(self._transport, trio.abc.HalfCloseableStream):
+            await self._transport.send_eof()  # its frames can't be told apart any more; its end can
+        lane.feed(lane.waiting)
+        while out_of_step or not lane.closed:
+            data = await self._transport.receive_some(RECEIVE_BYTES)
+            if not data:
+                break
+            lane.feed(data)
 
     def _leave_room(self) -> None:
-        self._keepalive.remove(self)
-        if self._room is not None:
-            self._hub.leave(self._room, self)
-            self.outbox.close()
+        self._context.keepalive.remove(self)
+        self._context.hub.leave(self._room, self)
+        self.outbox.close()
 
-    def _leave(self) -> None:
-        """Count and log the end of a client; of one that never was, nothing."""
-        if self._room is None:
+    def _report(self) -> None:
+        """Count and log the end of the client."""
+        counters, outbox, why = self._context.hub.counters, self.outbox, self._why
+        assert why is not None
+        if self._came is None:
+            counters.refused["vanished"] += 1
             return
-        assert self._why is not None
-        self._leave_room()
-        outbox, counters = self.outbox, self._hub.counters
-        counters.left[self._why.name] += 1
+        counters.left[why.name] += 1
         counters.messages_in += self._messages_in
         counters.messages_out += outbox.sent
         counters.messages_dropped += outbox.dropped
@@ -280,9 +245,9 @@ class Session:
             "left",
             address=self.address,
             room=self._room.name,
-            why=self._why.name,
-            code=self._why.code,
-            reason=self._why.reason,
+            why=why.name,
+            code=why.code,
+            reason=why.reason,
             stayed=trio.current_time() - self._came,
             received=self._messages_in,
             sent=outbox.sent,
@@ -302,36 +267,33 @@ class Session:
 
     def ping(self) -> None:
         """Send a keepalive ping; not behind a backlog, where it would prove nothing."""
-        if self._wire is not None and self.outbox.pending_bytes == 0 and self._nursery is not None:
+        if self.outbox.pending_bytes == 0:
             left = self._wire.write_now(frames.PING)
             if left:
                 unwritten = [frames.PING] if left == NOT_NOW else []
-                self._nursery.start_soon(self._write, self._wire.write, unwritten)
+                self._context.nursery.start_soon(self._write, self._wire.write, unwritten)
 
     def alive_since(self, asked: float) -> bool:
         """Whether the client has sent or taken a byte since then, or is kept from it by its own room."""
         wire = self._wire
-        return wire is None or wire.publishing or wire.heard_at >= asked or wire.moved_at >= asked
+        return wire.publishing or wire.heard_at >= asked or wire.moved_at >= asked
 
     def start_writer(self) -> None:
         """Start the task that writes the backlog."""
-        assert self._nursery is not None
-        self._nursery.start_soon(self._write, self.outbox.drain)
+        self._context.nursery.start_soon(self._write, self.outbox.drain)
 
     def freed(self) -> None:
         """Tell the room that there is room again."""
-        if self._room is not None:
-            self._room.freed()
+        self._room.freed()
 
     def first_drop(self) -> None:
         """Log that messages begin to be dropped."""
-        assert self._room is not None
         note(
             logging.WARNING,
             "dropping",
             address=self.address,
             room=self._room.name,
-            when_slow=self._limits.when_slow,
+            when_slow=self._context.hub.limits.when_slow,
             pending=self.outbox.pending_bytes,
         )
 
@@ -342,3 +304,21 @@ class Session:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.outbox.close()
             self.end(disconnect.LOST)
+        except Exception:
+            logger.exception("writing to %s failed; this client is disconnected", self.address)
+            self.outbox.close()
+            self.end(disconnect.BUG)
+
+
+class _ReaderStart:
+    """What trio-websocket takes for a nursery: it starts one task in it, its reader."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
+        """Run the reader as the client's task."""
+        session = self._session
+        session._context.nursery.start_soon(session.run, reader, name=f"trioecho client {session.address}")
