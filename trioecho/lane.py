@@ -55,9 +55,9 @@ class Lane:
     """
 
     __slots__ = (
+        "_allowed",
         "_fragments",
         "_held",
-        "_held_bytes",
         "_largest",
         "_needed",
         "_opcode",
@@ -76,13 +76,14 @@ class Lane:
         self.waiting = b""
         self._largest = max_message_size
         self._prefix = prefix
-        # Of a frame that is not here in whole: its bytes so far, and how many it takes to go on.
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        # Of a frame that is not here in whole: its bytes so far, and how many it takes to go on. In one
+        # buffer, because a client that dribbles would make an object of every two bytes.
+        self._held = bytearray()
         self._needed = 0
         # Of a message that comes in fragments: its opcode, its payload so far, and for text the decoder
         # that stands where the last fragment ended (a character may be cut in two).
         self._fragments: bytearray | None = None
+        self._allowed = max_message_size  # what the next frame may add to them
         self._opcode = 0
         self._utf8: codecs.IncrementalDecoder | None = None
 
@@ -100,11 +101,10 @@ class Lane:
         if self.aside:
             return [], bytes(data)
         if self._held:
-            self._held.append(bytes(data))
-            self._held_bytes += len(data)
-            if self._held_bytes < self._needed:
+            self._held += data
+            if len(self._held) < self._needed:
                 return [], b""
-            data = b"".join(self._held)
+            data = bytes(self._held)
             self._held.clear()
         frames: list[bytes] = []
         rest: list[bytes] = []
@@ -127,7 +127,7 @@ class Lane:
                 length = int.from_bytes(data[at + 2 : start - 4], "big")
                 if length < shortest or kind == CONTROL:
                     return frames, self._step_aside(rest, data[at:])
-            if length > self._largest and kind != CONTROL:
+            if length > self._allowed and kind != CONTROL:
                 return frames, self._step_aside(rest, data[at:])
             stop = start + length
             if stop > end:
@@ -154,8 +154,7 @@ class Lane:
             at = stop
             needed = 2
         if at < end:
-            self._held.append(bytes(data[at:]))
-            self._held_bytes = end - at
+            self._held += data[at:]
             self._needed = needed
         return frames, b"".join(rest)
 
@@ -168,8 +167,6 @@ class Lane:
             first = self._opcode
         elif first == 0x01:
             utf8 = codecs.getincrementaldecoder("utf-8")()
-        if len(self._fragments or b"") + len(payload) > self._largest:
-            return False
         if utf8 is not None:
             before = utf8.getstate()
             try:
@@ -180,6 +177,7 @@ class Lane:
         if self._fragments is None:
             self._fragments = bytearray()
         self._fragments += payload
+        self._allowed -= len(payload)
         self._opcode, self._utf8 = first, utf8
         return True
 
@@ -187,6 +185,7 @@ class Lane:
         """Return the message that the last fragment made whole, as one frame."""
         payload = self._fragments or bytearray()
         self._fragments = self._utf8 = None
+        self._allowed = self._largest
         if self._opcode == 0x01 and self._prefix:
             payload = bytearray(self._prefix) + payload
         return data_frame(FIN | self._opcode, payload)
