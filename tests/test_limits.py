@@ -1,0 +1,151 @@
+"""Every option is checked where it enters, and the sentence names it; the command line has the same ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any, get_type_hints
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.main import get_command
+
+from trioecho import OptionError
+from trioecho.cli import app
+from trioecho.limits import Limits, Options
+
+GIB = 2**30
+DAY = 86_400
+
+SIZES = {"max_message_size": (1, GIB), "max_pending_bytes": (1, 64 * GIB)}
+COUNTS = {"max_connections": (1, 10_000_000), "max_rooms": (1, 10_000_000)}
+SECONDS = {
+    "stall_limit": 0.01,
+    "handshake_timeout": 0.01,
+    "ping_interval": 0.01,
+    "ping_timeout": 0.01,
+    "shutdown_timeout": 0.0,
+}
+SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
+CHOICES = {
+    "to": ["others", "everyone", "sender"],
+    "when_slow": ["wait", "disconnect", "drop-oldest", "drop-newest"],
+}
+
+
+def limits_with(option: str, value: Any) -> Limits:
+    """Set one option, with the other size moved out of its way."""
+    sizes = {"max_message_size": {"max_pending_bytes": 64 * GIB}, "max_pending_bytes": {"max_message_size": 1}}
+    return Limits(**{option: value}, **sizes.get(option, {}))
+
+
+def assert_refused(option: str, value: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        limits_with(option, value)
+    assert caught.value.option == option
+    assert str(caught.value) == f"{option} {caught.value.problem}"
+
+
+def test_every_option_has_its_bounds_in_this_table() -> None:
+    tested = {"prefix", *SIZES, *COUNTS, *SECONDS, *CHOICES}
+    assert tested == {field.name for field in dataclasses.fields(Limits)}
+
+
+@pytest.mark.parametrize(("option", "bounds"), [*SIZES.items(), *COUNTS.items()])
+def test_a_whole_number_is_taken_up_to_its_bounds_and_no_further(
+    option: str, bounds: tuple[int, int]
+) -> None:
+    low, high = bounds
+    for value in (low, high):
+        assert getattr(limits_with(option, value), option) == value
+    for value in (low - 1, high + 1, -1, float(low), str(low), True, None):
+        assert_refused(option, value)
+
+
+@pytest.mark.parametrize(("option", "low"), SECONDS.items())
+def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -> None:
+    for value in (low, 1, DAY):
+        assert getattr(limits_with(option, value), option) == value
+    for value in (low - 0.001, DAY + 1, float("inf"), float("nan"), "1", True, None):
+        assert_refused(option, value)
+    if option not in SWITCHED_OFF_BY_0 and low > 0:
+        assert_refused(option, 0)
+
+
+@pytest.mark.parametrize("option", sorted(SWITCHED_OFF_BY_0))
+def test_0_turns_pings_off(option: str) -> None:
+    assert Limits().pings
+    assert not limits_with(option, 0).pings
+
+
+@pytest.mark.parametrize(("option", "choices"), CHOICES.items())
+def test_a_policy_is_one_of_those_there_are(option: str, choices: list[str]) -> None:
+    for choice in choices:
+        assert getattr(limits_with(option, choice), option) == choice
+    for value in ("", choices[0].upper(), None, 1, []):
+        assert_refused(option, value)
+    with pytest.raises(OptionError, match=", ".join(choices)):
+        limits_with(option, "nonsense")
+
+
+@pytest.mark.parametrize("prefix", ["", "Someone said: ", 1024 * "x", 512 * "é"])
+def test_a_prefix_is_text_of_up_to_a_kilobyte(prefix: str) -> None:
+    assert Limits(prefix=prefix).prefix == prefix
+
+
+@pytest.mark.parametrize("prefix", [1025 * "x", 513 * "é", "\ud800", b"bytes", None])
+def test_a_prefix_that_is_no_text_or_too_long_is_refused(prefix: Any) -> None:
+    assert_refused("prefix", prefix)
+
+
+@given(st.integers(1, GIB), st.integers(1, 64 * GIB))
+def test_an_outbox_takes_at_least_the_largest_message(largest: int, pending: int) -> None:
+    if pending >= largest:
+        Limits(max_message_size=largest, max_pending_bytes=pending)
+    else:
+        with pytest.raises(OptionError, match=f"^max_pending_bytes .*max_message_size \\({largest}\\)"):
+            Limits(max_message_size=largest, max_pending_bytes=pending)
+
+
+def test_the_defaults_are_those_that_are_promised() -> None:
+    assert dataclasses.asdict(Limits()) == {
+        "to": "others",
+        "prefix": "",
+        "when_slow": "wait",
+        "max_pending_bytes": 4 * 2**20,
+        "stall_limit": 5,
+        "max_message_size": 2**20,
+        "max_connections": 10_000,
+        "max_rooms": 1_000,
+        "handshake_timeout": 10,
+        "ping_interval": 20,
+        "ping_timeout": 20,
+        "shutdown_timeout": 10,
+    }
+
+
+def test_arguments_and_fields_are_the_same_with_the_same_types() -> None:
+    assert get_type_hints(Options) == get_type_hints(Limits)
+
+
+def test_the_command_line_has_every_option_with_its_default_and_its_variable() -> None:
+    """So whatever can be set is set by the same name, as an argument, an option or a variable."""
+    command = get_command(app)
+    serve = command.get_command(typer.Context(command), "serve")  # type: ignore[attr-defined]
+    parameters = {parameter.name: parameter for parameter in serve.params}
+    fields = {field.name: field.default for field in dataclasses.fields(Limits)}
+    assert set(parameters) - set(fields) == {"host", "port", "log_format", "log_level"}
+    for name, parameter in parameters.items():
+        assert parameter.opts == [f"--{name.replace('_', '-')}"]
+        assert parameter.envvar == f"TRIOECHO_{name.upper()}"
+    for name, default in fields.items():
+        assert parameters[name].default == default
+
+
+def test_every_option_says_in_its_docstring_what_it_is_for() -> None:
+    source = inspect.getsource(Limits)
+    for field in dataclasses.fields(Limits):
+        _, _, after = source.partition(f"\n    {field.name}: ")
+        assert after.partition("\n")[2].lstrip().startswith('"""'), field.name
