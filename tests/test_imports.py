@@ -52,7 +52,9 @@ def imports(path: Path) -> set[str]:
             names = [f"{base}.{alias.name}" for alias in node.names] if base == "trioecho" else [base]
         else:
             continue
-        found |= {name.removeprefix("trioecho").lstrip(".") for name in names if name.split(".")[0] == "trioecho"}
+        found |= {
+            name.removeprefix("trioecho").lstrip(".") for name in names if name.split(".")[0] == "trioecho"
+        }
     return found
 
 

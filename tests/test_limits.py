@@ -37,7 +37,10 @@ CHOICES = {
 
 def limits_with(option: str, value: Any) -> Limits:
     """Set one option, with the other size moved out of its way."""
-    sizes = {"max_message_size": {"max_pending_bytes": 64 * GIB}, "max_pending_bytes": {"max_message_size": 1}}
+    sizes = {
+        "max_message_size": {"max_pending_bytes": 64 * GIB},
+        "max_pending_bytes": {"max_message_size": 1},
+    }
     return Limits(**{option: value}, **sizes.get(option, {}))
 
 

@@ -27,7 +27,9 @@ binaries = st.binary(max_size=40) | st.sampled_from([length * b"\xfe" for length
 messages = texts | binaries
 
 
-def masked(first: int, payload: bytes, *, length: int | None = None, mask: bytes = b"\x0f\xf0\x55\xaa") -> bytes:
+def masked(
+    first: int, payload: bytes, *, length: int | None = None, mask: bytes = b"\x0f\xf0\x55\xaa"
+) -> bytes:
     """Make one client's frame by hand; ``length`` picks a form of the header: 7, 16 or 64 bits."""
     size = len(payload)
     form = length or (7 if size < 126 else 16 if size < 65_536 else 64)
@@ -63,7 +65,9 @@ orderly = wholes | fragmented() | st.builds(lambda frame: [frame], controls)
 
 codes = st.sampled_from([999, 1000, 1004, 1005, 1006, 1015, 1016, 2999, 3000, 4999, 5000, 65_535])
 closes = (
-    st.builds(lambda code, reason: masked(0x88, struct.pack("!H", code) + reason), codes, st.binary(max_size=9))
+    st.builds(
+        lambda code, reason: masked(0x88, struct.pack("!H", code) + reason), codes, st.binary(max_size=9)
+    )
     | st.just(masked(0x88, b""))
     | st.just(masked(0x88, b"\x03"))
 )
