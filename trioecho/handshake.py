@@ -80,6 +80,7 @@ NOT_WEBSOCKET = Refusal(
     "This is a WebSocket server: connect with a WebSocket client, for example `trioecho client URL`.",
     ("Upgrade: websocket",),
 )
+HEAD_TOO_LARGE = Refusal(431, f"The request head is larger than {MAX_HEAD_BYTES} bytes.")
 TOO_LATE = Refusal(408, "The request did not arrive in time.")
 TOO_MANY_CONNECTIONS = Refusal(503, "There are too many connections: try again later.", ("Retry-After: 5",))
 TOO_MANY_ROOMS = Refusal(503, "There are too many rooms: try again later.", ("Retry-After: 5",))
@@ -91,19 +92,25 @@ class Handshake:
 
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._received = 0
 
     def feed(self, data: bytes | bytearray) -> Upgrade | Refusal | None:
         """Take the next bytes (not empty); None as long as the head is not complete."""
+        self._received += len(data)
         self._h11.receive_data(bytes(data))
         try:
             event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == 431:
-                return Refusal(431, f"The request head is larger than {MAX_HEAD_BYTES} bytes.")
+                return HEAD_TOO_LARGE
             return Refusal(400, f"This is not a valid HTTP request: {error}.")
         if not isinstance(event, h11.Request):
             return None
-        return _judge(event, self._h11.trailing_data[0])
+        early = self._h11.trailing_data[0]
+        # h11 holds only what is incomplete against its limit, and one read may bring more than that.
+        if self._received - len(early) > MAX_HEAD_BYTES:
+            return HEAD_TOO_LARGE
+        return _judge(event, early)
 
 
 def _judge(request: h11.Request, early: bytes) -> Upgrade | Refusal:
