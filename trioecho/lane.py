@@ -3,11 +3,12 @@ The express lane: a client's bytes in, its messages out as frames for everybody 
 
 trio-websocket and wsproto take some 40 microseconds a message; this loop takes one or two. It takes what
 a well-behaved client sends: text and binary messages, whole or in fragments, within the size limit and in
-valid UTF-8. It never decides that something is wrong. Whatever it does not understand it leaves, with all
-that follows, to trio-websocket, which stays the authority on the protocol and finds the close code.
+valid UTF-8. What it does not understand it leaves, with all that follows, to trio-websocket, which stays the
+authority on the protocol and finds the close code. Only the size limit, which is ours, it holds itself.
 
 Fragments are put together here rather than in trio-websocket, because there every fragment is an object in
-a list without a bound, and its size limit counts characters.
+a list without a bound, and its size limit counts characters. For the same reason a message that is too
+large never gets there.
 
 Floor 1: imports ``frames``.
 """
@@ -48,7 +49,8 @@ class Lane:
     One client's frames, decoded as they arrive.
 
     ``aside`` is true once something came that the lane leaves to trio-websocket: from then on every byte
-    goes there. ``closed`` is true once the client's close frame has passed: what follows it is ignored
+    goes there; but if ``too_big`` is, a message was larger than allowed, and all from it on is ignored.
+    ``closed`` is true once the client's close frame has passed: what follows it is ignored
     (RFC 6455, 5.5.1). Set ``closing`` when our own close frame is out: of what still comes, only the
     client's close frame matters then, and a ping must not be answered any more. ``waiting`` is to be fed
     before anything that is read from the network.
@@ -66,6 +68,7 @@ class Lane:
         "aside",
         "closed",
         "closing",
+        "too_big",
         "waiting",
     )
 
@@ -73,6 +76,7 @@ class Lane:
         self.aside = False
         self.closed = False
         self.closing = False
+        self.too_big = False
         self.waiting = b""
         self._largest = max_message_size
         self._prefix = prefix
@@ -96,7 +100,7 @@ class Lane:
         What comes after a control frame waits in ``waiting`` until that has been seen to: a ping between two
         messages is answered between them.
         """
-        if self.closed:
+        if self.closed or self.too_big:
             return [], b""
         if self.aside:
             return [], bytes(data)
@@ -128,7 +132,7 @@ class Lane:
                 if length < shortest or kind == CONTROL:
                     return frames, self._step_aside(rest, data[at:])
             if length > self._allowed and kind != CONTROL:
-                return frames, self._step_aside(rest, data[at:])
+                return frames, self._give_up(rest)
             stop = start + length
             if stop > end:
                 needed = stop - at
@@ -189,6 +193,12 @@ class Lane:
         if self._opcode == 0x01 and self._prefix:
             payload = bytearray(self._prefix) + payload
         return data_frame(FIN | self._opcode, payload)
+
+    def _give_up(self, rest: list[bytes]) -> bytes:
+        """Forget a message that is too large, and ignore all that follows."""
+        self.aside = self.too_big = True
+        self._fragments = self._utf8 = None
+        return b"".join(rest)
 
     def _step_aside(self, rest: list[bytes], data: bytes | bytearray) -> bytes:
         """Leave ``data`` and all that follows to trio-websocket, with the fragments it has not seen yet."""

@@ -20,7 +20,6 @@ from typing import cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
-from wsproto.utilities import LocalProtocolError
 
 from trioecho import disconnect, frames
 from trioecho.batch import Batch
@@ -121,12 +120,7 @@ class Session:
         """Run trio-websocket's reader, and what follows its end: the client's task."""
         try:
             with self._scope:
-                try:
-                    await read()
-                except LocalProtocolError:
-                    # It tried to answer what came after a close frame of its own (two messages that are
-                    # too large in one read, say). The client is to blame, and already told.
-                    pass
+                await read()
             if self._why is None:
                 self._why = self._judge()
             await self._close()
@@ -150,8 +144,6 @@ class Session:
         closed = self._websocket.closed if self._websocket is not None else None
         if closed is None:
             return disconnect.LOST
-        if closed.code == disconnect.TOO_BIG.code and not self._wire.lane.closed:
-            return disconnect.TOO_BIG
         if closed.code in REASONS_OF_PROTOCOL and not self._wire.close_sent:
             return Disconnect(REASONS_OF_PROTOCOL[closed.code], closed.code, closed.reason or "")
         if self._wire.lane.closed:
@@ -176,18 +168,7 @@ class Session:
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._room.settle()
             await self.outbox.wait_caught_up()
-        if self._wire.lane.aside:
-            self._context.nursery.start_soon(self._find_too_big)
-
-    async def _find_too_big(self) -> None:
-        """
-        End the client if trio-websocket finds nothing wrong with what the lane has left to it.
-
-        Then it was a text with more bytes than allowed: trio-websocket counts characters.
-        """
-        assert self._websocket is not None
-        with contextlib.suppress(ConnectionClosed):
-            await self._websocket.get_message()
+        if self._wire.lane.too_big:
             self.end(disconnect.TOO_BIG)
 
     # The end.

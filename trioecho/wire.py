@@ -52,7 +52,7 @@ class Owner(Protocol):
         Deliver what the client is owed.
 
         Asked for once: before a close frame or something wrong goes on to trio-websocket, which then ends
-        the connection at once.
+        the connection at once, or after a message that is too large.
         """
 
 
