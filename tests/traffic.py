@@ -6,6 +6,7 @@ wsproto is the other side in every test of frames: it was written by others, fro
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable, Iterator
 
@@ -148,7 +149,7 @@ def by_client(connection: Connection, message: str | bytes, cuts: Iterable[int])
     """Let wsproto, as a client, make the frames of ``message``, in fragments cut at ``cuts``."""
     bounds = [0, *sorted(cut % (len(message) + 1) for cut in cuts), len(message)]
     frames = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         last = end == len(message) and len(frames) == len(bounds) - 2
         event: Message[str] | Message[bytes]
         if isinstance(message, str):

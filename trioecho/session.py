@@ -104,7 +104,8 @@ class Session:
             )
             self._websocket = await request.accept()
         except ConnectionClosed:
-            return  # it is gone already, which its reader has seen too
+            self.end(disconnect.LOST)  # gone already
+            return
         except Exception:
             self.end(disconnect.BUG)
             raise
@@ -215,6 +216,7 @@ class Session:
         assert why is not None
         if self._came is None:
             counters.refused["vanished"] += 1
+            note(logging.DEBUG, "vanished", address=self.address)
             return
         counters.left[why.name] += 1
         counters.messages_in += self._messages_in
