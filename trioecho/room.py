@@ -129,10 +129,13 @@ class Room:
             with self._scope:
                 while True:
                     await self._gather()
-                    started = trio.current_time()
-                    held = await self._fan_out()
-                    several = len(self._taken) > 1 or self._taken[0].count > 1
-                    self._last_cost = trio.current_time() - started if several else 0.0
+                    if len(self._taken) > 1 or self._taken[0].count > 1:
+                        started = trio.current_time()
+                        held = await self._fan_out()
+                        self._last_cost = trio.current_time() - started
+                    else:
+                        held = await self._fan_out()
+                        self._last_cost = 0.0
                     if held:
                         await self._wait_for(held)
                     self._settle_taken()
@@ -161,14 +164,16 @@ class Room:
         taken = self._taken
         taken.append(await self._inbox.receive())
         size = len(taken[0].frames)
-        until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
+        until = 0.0
+        if self._last_cost:
+            until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
         idle = 0
         while size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES:
             try:
                 batch = self._inbox.receive_nowait()
             except trio.WouldBlock:
                 idle += 1
-                if idle > IDLE_PASSES or trio.current_time() >= until:
+                if not until or idle > IDLE_PASSES or trio.current_time() >= until:
                     break
                 await trio.lowlevel.checkpoint()
             else:
@@ -180,18 +185,17 @@ class Room:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
         everything, apart = who_gets_what(self._taken, self._limits.to)
         held: dict[Member, Batch] = {}
-        clients_left, bytes_left = STRIDE_CLIENTS, STRIDE_BYTES
-        for member in tuple(self.members):
-            batch = apart.get(member, everything)
-            if batch is None:
-                continue
-            if not member.outbox.offer(batch):
-                held[member] = batch
-            clients_left -= 1
-            bytes_left -= len(batch.frames)
-            if clients_left < 0 or bytes_left < 0:
-                clients_left, bytes_left = STRIDE_CLIENTS, STRIDE_BYTES
+        members = tuple(self.members)
+        stride = STRIDE_CLIENTS
+        if everything is not None:
+            stride = max(1, min(stride, STRIDE_BYTES // everything.cost))
+        for start in range(0, len(members), stride):
+            if start:
                 await trio.lowlevel.checkpoint()
+            for member in members[start : start + stride]:
+                batch = apart.get(member, everything)
+                if batch is not None and not member.outbox.offer(batch):
+                    held[member] = batch
         return held
 
     async def _wait_for(self, held: dict[Member, Batch]) -> None:
