@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from trioecho import __version__
+from trioecho.cli.bench import bench
 from trioecho.cli.errors import Failure
 from trioecho.cli.serve import serve
 from trioecho.limits import OptionError
@@ -45,6 +46,7 @@ def trioecho(
 
 
 app.command()(serve)
+app.command()(bench)
 
 
 def main() -> None:

@@ -1,0 +1,149 @@
+"""The loop over all sockets: read what is there, send what is due, take leave of who is gone."""
+
+from __future__ import annotations
+
+import select
+import selectors
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from trioecho.bench.member import Gone, Member
+from trioecho.bench.pace import NEVER, SECOND, Pace, Silence
+from trioecho.bench.stream import Stream
+from trioecho.bench.track import Faults
+
+__all__ = ["Loop"]
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+TICK = 0.05
+"""The longest wait for a socket (seconds): deadlines and the display of progress come in between."""
+
+
+class Loop:
+    """
+    The members of a run and the one place where they wait.
+
+    ``opened`` is filled by the streams: those whose window may have become wider.
+    """
+
+    def __init__(self, faults: Faults, opened: list[Stream]) -> None:
+        # Made before any connection, so that its descriptor is small enough for select() to wait for.
+        self._selector = selectors.DefaultSelector()
+        self._faults = faults
+        self._opened = opened
+        self._publishers: dict[Stream, Member] = {}
+        self.members: set[Member] = set()
+        """Those who are connected."""
+        self.pace: Pace = Silence()
+        self.closing = False
+        """From then on a member that leaves is not a fault."""
+
+    def add(self, member: Member) -> None:
+        """Take in a connected member."""
+        self.members.add(member)
+        if member.connection.stream:
+            self._publishers[member.connection.stream] = member
+        self._selector.register(member.connection.socket, READ, member)
+
+    def run(self, until: int, on_tick: Callable[[int], bool]) -> None:
+        """
+        Turn until ``until``, or until ``on_tick``, called every ``TICK`` with the time, says to stop.
+
+        A turn takes whatever the kernel has ready; what is due in between goes out in between.
+        """
+        pace, opened = self.pace, self._opened
+        next_tick = 0
+        while (now := perf_counter_ns()) < until:
+            if now >= next_tick:
+                next_tick = now + int(TICK * SECOND)
+                if on_tick(now):
+                    return
+            for key, mask in self._wait(now):
+                member: Member = key.data
+                if member in self.members:
+                    self._serve(member, mask)
+                if opened:
+                    self._send_opened()
+                if pace.next_due < NEVER:
+                    self._send_due()
+            self._send_due()
+
+    def start(self) -> None:
+        """Give every stream its first turn."""
+        self._opened.extend(self._publishers)
+        self._send_opened()
+
+    def speak(self, member: Member, opcode: int, payload: bytes) -> None:
+        """Send a control frame to the server, or take leave if that cannot be."""
+        self._attempt(member, lambda: member.connection.control(opcode, payload))
+
+    def leave(self, member: Member, why: str) -> None:
+        """A connection is over: nobody waits for it any longer, and what it did not get is lost."""
+        connection = member.connection
+        self.members.discard(member)
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+        if connection.stream:
+            connection.stream.end(connection.whole_messages)
+        member.finish()
+        if not self.closing:
+            self._faults.disconnected += 1
+            self._faults.farewells[why] = self._faults.farewells.get(why, 0) + 1
+
+    def close(self) -> None:
+        """Hang up on everybody who is left."""
+        for member in list(self.members):
+            self.leave(member, "")
+        self._selector.close()
+
+    def _wait(self, now: int) -> list[tuple[selectors.SelectorKey, int]]:
+        due = self.pace.next_due
+        if due == NEVER:
+            return self._selector.select(TICK)
+        # epoll counts in milliseconds, too coarse for a pace; but select() can wait for the epoll itself.
+        wait = min(max(0.0, (due - now) / SECOND), TICK)
+        select.select([self._selector.fileno()], [], [], wait)
+        return self._selector.select(0)
+
+    def _serve(self, member: Member, mask: int) -> None:
+        try:
+            if mask & READ:
+                member.readable()
+        except Gone as gone:
+            self.leave(member, str(gone))
+        else:
+            if mask & WRITE:
+                self._attempt(member, member.connection.flush)
+            elif member.connection.blocked:
+                self._watch(member)
+
+    def _send_opened(self) -> None:
+        now = perf_counter_ns()
+        while self._opened:
+            stream = self._opened.pop()
+            count = self.pace.opened(stream, now)
+            if count:
+                self._publish(stream, count, now)
+
+    def _send_due(self) -> None:
+        while found := self.pace.due(perf_counter_ns()):
+            self._publish(found[0], 1, found[1])
+
+    def _publish(self, stream: Stream, count: int, due: int) -> None:
+        member = self._publishers[stream]
+        self._attempt(member, lambda: member.connection.publish(count, due))
+
+    def _attempt(self, member: Member, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self.leave(member, error.strerror or str(error))
+        else:
+            self._watch(member)
+
+    def _watch(self, member: Member) -> None:
+        wanted = READ | WRITE if member.connection.blocked else READ
+        if wanted != member.watched:
+            member.watched = wanted
+            self._selector.modify(member.connection.socket, wanted, member)

@@ -1,0 +1,201 @@
+"""
+One connection's reading side: what comes is compared with what should, and taken apart only where it differs.
+
+A member that hears one publisher (the usual case) checks a whole read with one comparison of bytes. A member
+that hears several cannot know how they interleave, so it looks at one frame after another, each still
+compared as bytes. Whatever is neither, a ping, a fragment, a wrong message, is parsed as the RFC says.
+"""
+
+from __future__ import annotations
+
+import selectors
+import ssl
+import time
+
+from trioecho.bench.connection import WOULD_BLOCK, Connection
+from trioecho.bench.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FINAL,
+    PING,
+    PONG,
+    TEXT,
+    BadFrame,
+    header,
+    split,
+)
+from trioecho.bench.messages import identify
+from trioecho.bench.track import Faults, Track
+
+__all__ = ["Gone", "Member"]
+
+READ_SIZE = 2**18
+"""The most bytes one read takes (256 KiB: 64 messages of 4 KiB; larger gave nothing)."""
+
+_buffer = bytearray(READ_SIZE)
+_view = memoryview(_buffer)
+# One buffer for every read of the process: nothing of a read is kept in it, and it stays in the cache.
+
+
+class Gone(Exception):
+    """The server ended this connection; the text says how."""
+
+
+class Member:
+    """
+    A connection in a room, with a track for each publisher that it should hear.
+
+    ``early`` is what came together with the answer to the handshake.
+    """
+
+    __slots__ = (
+        "_at",
+        "_only",
+        "_parts",
+        "_receive",
+        "_rest",
+        "_tags",
+        "_tls",
+        "connection",
+        "faults",
+        "tracks",
+        "watched",
+    )
+
+    def __init__(
+        self, connection: Connection, tracks: list[Track], faults: Faults, *, early: bytes = b""
+    ) -> None:
+        self.connection = connection
+        self.tracks = tracks
+        self.faults = faults
+        self.watched = selectors.EVENT_READ
+        """The events that the loop waits for."""
+        self._receive = connection.socket.recv_into
+        self._tls = isinstance(connection.socket, ssl.SSLSocket)
+        self._tags = {track.stream.messages.tag: track for track in tracks}
+        self._only = tracks[0] if len(tracks) == 1 else None
+        self._at = 0
+        """The place in the lone publisher's ring, in bytes; -1 while frames must be looked at one by one."""
+        self._rest = b""
+        """The beginning of a frame, while they are looked at one by one."""
+        self._parts: list[bytes] = []
+        """The fragments so far of a fragmented message, its opcode first."""
+        if early or self._only is None:
+            self._at = -1
+            self._inspect(early)
+
+    def readable(self) -> None:
+        """
+        Take what the kernel has, answer pings, count faults.
+
+        Raises:
+            Gone: the connection is over.
+
+        """
+        try:
+            self._take(self._receive(_buffer))
+            # TLS may hold back more than the kernel shows, so it is asked until it has none.
+            while self._tls:
+                self._take(self._receive(_buffer))
+        except WOULD_BLOCK:
+            return
+        except OSError as error:
+            raise Gone(error.strerror or str(error)) from error
+
+    def finish(self) -> None:
+        """No more will come: count what is missing."""
+        for track in self.tracks:
+            track.finish(self.faults)
+
+    def _take(self, size: int) -> None:
+        if not size:
+            raise Gone("closed without a close frame")
+        track, at = self._only, self._at
+        if track is None or at < 0:
+            self._inspect(self._rest + _view[:size])
+            return
+        messages = track.stream.messages
+        length = messages.length
+        if messages.expected.startswith(_view[:size], at):
+            after = at + size
+            whole = after // length - at // length
+            if whole:
+                track.stream.received(track.follower, whole, time.perf_counter_ns())
+            self._at = after % messages.period
+        else:
+            begun = at % length
+            self._at = -1
+            self._inspect(messages.expected[at - begun : at] + _view[:size])
+
+    def _inspect(self, buffer: bytes) -> None:
+        """Look at the frames in ``buffer`` one by one; it begins with a frame."""
+        at, now = 0, time.perf_counter_ns()
+        while True:
+            if track := self._next_track(buffer, at):
+                messages, stream = track.stream.messages, track.stream
+                if buffer.startswith(messages.frame(track.place % messages.count), at):
+                    stream.received(track.follower, 1, now)
+                    at += messages.length
+                    continue
+            try:
+                frame = split(buffer, at)
+            except BadFrame as error:
+                raise Gone(f"sent {error}") from error
+            if frame is None:
+                break
+            first, body, at = frame
+            self._frame(first, buffer[body:at], now)
+        self._rest = buffer[at:]
+        self._trust()
+
+    def _next_track(self, buffer: bytes, at: int) -> Track | None:
+        """The track of the publisher whose frame seems to begin here."""
+        if self._only:
+            return self._only
+        for track in self.tracks:  # all tags are of one length
+            return self._tags.get(buffer[at : at + len(track.stream.messages.tag)])
+        return None
+
+    def _trust(self) -> None:
+        """Compare whole reads again, if the rest is how the lone publisher's next frame begins."""
+        if self._only and not self._parts:
+            messages, slot = self._only.stream.messages, self._only.place % self._only.stream.messages.count
+            if messages.frame(slot).startswith(self._rest):
+                self._at = slot * messages.length + len(self._rest)
+                self._rest = b""
+
+    def _frame(self, first: int, payload: bytes, now: int) -> None:
+        """One frame that is not simply the next message."""
+        opcode = first & 0x0F
+        if opcode == PING:
+            self.connection.control(PONG, payload)
+        elif opcode == CLOSE:
+            code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+            reason = payload[2:].decode(errors="replace")
+            raise Gone(f"closed with {code} {reason}".rstrip())
+        elif opcode != PONG:
+            if opcode != CONTINUATION:
+                self._parts = [bytes([opcode])]
+            self._parts.append(payload)
+            if first & FINAL:
+                opcode, parts = self._parts[0][0], self._parts[1:]
+                self._parts = []
+                self._message(opcode, b"".join(parts), now)
+
+    def _message(self, opcode: int, payload: bytes, now: int) -> None:
+        """One message that is not simply the next frame of its publisher."""
+        claimed = identify(payload)
+        if claimed is None or opcode not in (TEXT, BINARY):
+            self.faults.changed += 1
+            return
+        number, slot = claimed
+        for track in self.tracks:
+            messages = track.stream.messages
+            if messages.number == number:
+                if slot < messages.count and messages.frame(slot) == header(opcode, len(payload)) + payload:
+                    track.arrived(slot, now, self.faults)
+                else:
+                    self.faults.changed += 1
+                return
+        self.faults.misdirected += 1

@@ -1,0 +1,59 @@
+"""
+One publisher's messages, prepared in advance: the bytes it sends and the bytes every receiver must see.
+
+A publisher's messages repeat after a while (a *ring*), so what a receiver gets is one endless, known stretch
+of bytes. A whole read is checked with one comparison, and publishing is a slice.
+"""
+
+from __future__ import annotations
+
+import random
+
+from trioecho.bench.frames import BINARY, TEXT, header, masked
+
+__all__ = ["Messages", "identify"]
+
+NUMBER = slice(0, 6)
+SLOT = slice(7, 13)
+
+
+class Messages:
+    """
+    ``count`` different messages of ``size`` bytes, all carrying the publisher's ``number``.
+
+    A message's *slot* is its place in the ring, from 0 to ``count - 1``.
+    """
+
+    def __init__(self, number: int, *, count: int, size: int, text: bool) -> None:
+        chance = random.Random(number)
+        opcode = TEXT if text else BINARY
+        tail = bytes(chance.choices(range(0x21, 0x7F), k=size)) if text else chance.randbytes(size)
+        payloads = [f"{number:06}.{slot:06}.".encode() + tail[14:] for slot in range(count)]
+        head = header(opcode, size)
+        self.number = number
+        self.count = count
+        self.length = len(head) + size
+        """Bytes of one frame as a receiver sees it."""
+        self.tag = head + payloads[0][NUMBER]
+        """How each frame begins: enough to tell the publisher."""
+        frames = [head + payload for payload in payloads]
+        self.period = count * self.length
+        self.expected = b"".join(frames) * 2
+        """What a receiver sees: the ring twice, as a read that begins in the first may end in the second."""
+        mask = chance.randbytes(4)
+        self.outgoing = b"".join([masked(opcode, payload, mask) for payload in payloads])
+        """What the publisher sends: the ring once."""
+        self.outgoing_length = len(self.outgoing) // count
+        """Bytes of one frame as the publisher sends it."""
+
+    def frame(self, slot: int) -> bytes:
+        """The frame in this slot, as a receiver sees it."""
+        return self.expected[slot * self.length : (slot + 1) * self.length]
+
+
+def identify(payload: bytes) -> tuple[int, int] | None:
+    """The publisher's number and the slot that a payload claims, or ``None`` if it is none of ours."""
+    number, slot = payload[NUMBER], payload[SLOT]
+    if len(slot) == 6 and number.isdigit() and slot.isdigit():
+        return int(number), int(slot)
+    return None

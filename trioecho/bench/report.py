@@ -1,0 +1,152 @@
+"""What a run found: its figures for machines and for people, and the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from trioecho.bench.load import Load, Sample
+
+__all__ = ["Report"]
+
+SATURATED = 0.95
+"""The share of a core above which a process is taken to be at its limit."""
+
+
+class Report:
+    """The figures of a finished run: seconds, if a name says nothing else."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._begin = load.samples.get("begin", Sample())
+        self._end = load.samples.get("end", self._begin)
+        self.deliveries = self._end.delivered - self._begin.delivered
+        self.seconds = self._end.wall - self._begin.wall
+        self.load_cpu = self._end.own_cpu - self._begin.own_cpu
+        self.server_cpu = self._end.server_cpu - self._begin.server_cpu
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong, each as one sentence; empty if every message reached everybody once, in order."""
+        load, faults = self._load, self._load.faults
+        said = {
+            "lost": "deliveries were lost",
+            "doubled": "deliveries came once more",
+            "out_of_order": "deliveries were out of order",
+            "changed": "deliveries were not as they had been sent",
+            "misdirected": "deliveries came to their own sender or to another room",
+        }
+        counts = faults.counts()
+        problems = [f"{counts[name]:,} {words}" for name, words in said.items() if counts[name]]
+        if load.stalled:
+            problems.append(
+                f"the server stalled: with messages in flight it delivered nothing for {load.plan.stall:g} s"
+            )
+        if load.overdue:
+            problems.append(
+                f"{load.overdue:,} messages were due and could not be sent: the server was that far behind"
+            )
+        for farewell, clients in faults.farewells.items():
+            problems.append(f"{clients:,} clients were disconnected: {farewell}")
+        return problems
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know, each as one sentence."""
+        load, notes = self._load, []
+        if load.unanswered:
+            notes.append(f"{load.unanswered:,} closing handshakes were not answered")
+        if load.faults.misdirected and load.plan.to == "others":
+            notes.append("if the server sends a publisher its own messages on purpose, say --to everyone")
+        if load.plan.mode != "connect" and self._bottleneck:
+            notes.append(
+                f"the load generator was the bottleneck ({self._bottleneck}): the server can do more"
+            )
+        return notes
+
+    @property
+    def _bottleneck(self) -> str:
+        """Why the figures are a lower bound of what the server can do, or nothing."""
+        if not self.seconds or self._load.plan.mode != "flood":
+            return ""
+        own, server = self.load_cpu / self.seconds, self.server_cpu / self.seconds
+        if self._load.plan.pid is None:
+            return f"it used {own:.0%} of a core" if own > SATURATED else ""
+        if own > server and own > SATURATED:
+            return f"it used {own:.0%} of a core, the server {server:.0%}"
+        return ""
+
+    def figures(self) -> dict[str, Any]:
+        """Everything, as JSON takes it."""
+        load = self._load
+        return {
+            "url": f"{'wss' if load.target.tls else 'ws'}://{load.target.authority}{load.target.path}",
+            "plan": dataclasses.asdict(load.plan),
+            "connections": load.plan.connections,
+            "connections_per_second": load.plan.connections / load.connecting,
+            "seconds": self.seconds,
+            "messages": self._end.sent - self._begin.sent,
+            "deliveries": self.deliveries,
+            "deliveries_per_second": self.deliveries / self.seconds if self.seconds else 0.0,
+            "latency_ms": load.latency.milliseconds(),
+            "faults": {**load.faults.counts(), "farewells": load.faults.farewells},
+            "stalled": load.stalled,
+            "overdue": load.overdue,
+            "load": {
+                "cpu_us_per_delivery": self._per_delivery(self.load_cpu),
+                "busy": self._busy(self.load_cpu),
+            },
+            "server": self._server(),
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+    def _server(self) -> dict[str, float] | None:
+        plan, samples = self._load.plan, self._load.samples
+        if plan.pid is None:
+            return None
+        start, connected = samples["start"], samples["connected"]
+        handshakes = (connected.server_cpu - start.server_cpu) * 1e6
+        memory = connected.server_memory - start.server_memory
+        return {
+            "cpu_us_per_delivery": self._per_delivery(self.server_cpu),
+            "busy": self._busy(self.server_cpu),
+            "cpu_us_per_connection": handshakes / plan.connections,
+            "memory_bytes_per_connection": memory / plan.connections,
+        }
+
+    def _per_delivery(self, seconds: float) -> float:
+        return seconds * 1e6 / self.deliveries if self.deliveries else 0.0
+
+    def _busy(self, cpu: float) -> float:
+        return cpu / self.seconds if self.seconds else 0.0
+
+    def lines(self) -> list[str]:
+        """Everything that matters, for a person."""
+        figures, plan = self.figures(), self._load.plan
+        server = figures["server"]
+        lines = [f"{figures['connections']:,} connections, {figures['connections_per_second']:,.0f} a second"]
+        if server:
+            lines.append(
+                f"a connection: {server['cpu_us_per_connection']:,.0f} µs of the server's CPU,"
+                f" {server['memory_bytes_per_connection'] / 1000:,.1f} kB of its memory"
+            )
+        if plan.mode != "connect":
+            latency = "   ".join(f"{name} {value:,.2f}" for name, value in figures["latency_ms"].items())
+            lines += [
+                f"{figures['messages']:,} messages, {self.deliveries:,} deliveries in {self.seconds:.1f} s:"
+                f" {figures['deliveries_per_second']:,.0f} a second",
+                f"latency from when due, ms: {latency}",
+            ]
+            used = [("load generator", figures["load"])] + ([("server", server)] if server else [])
+            lines += [
+                f"{name}: {cpu['cpu_us_per_delivery']:,.3f} µs of CPU a delivery, {cpu['busy']:.0%} of a core"
+                for name, cpu in used
+            ]
+        lines += [f"note: {note}" for note in self.notes]
+        return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._praise())
+
+    def _praise(self) -> list[str]:
+        if self._load.plan.mode == "connect":
+            return ["every connection was made and kept"]
+        return ["every message reached everybody once, in order"]

@@ -1,0 +1,147 @@
+"""``trioecho bench``: drive a relaying WebSocket server and report what it did."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from trioecho.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from trioecho.bench.load import Load
+
+__all__ = ["bench"]
+
+LOAD, SERVER, OUTPUT = "Load", "Server", "Output"
+
+SPARE_DESCRIPTORS = 32
+"""Files that the process has open besides its connections."""
+
+
+def bench(
+    url: Annotated[
+        str, typer.Argument(help="The server; its path is the room.", show_default=True)
+    ] = "ws://127.0.0.1:7890/",
+    *,
+    mode: Annotated[
+        Literal["flood", "paced", "connect"],
+        typer.Option(
+            help="Send as fast as it is received, or at a fixed rate, or only connect.", rich_help_panel=LOAD
+        ),
+    ] = "flood",
+    subscribers: Annotated[
+        int, typer.Option(help="Connections that only listen, in all rooms together.", rich_help_panel=LOAD)
+    ] = 200,
+    publishers: Annotated[
+        int, typer.Option(help="Connections that send, in each room.", rich_help_panel=LOAD)
+    ] = 1,
+    rooms: Annotated[
+        int,
+        typer.Option(help="Rooms; with more than one, /0, /1, ... follow the path.", rich_help_panel=LOAD),
+    ] = 1,
+    window: Annotated[
+        int, typer.Option(help="Flood: messages of one publisher in flight.", rich_help_panel=LOAD)
+    ] = 64,
+    rate: Annotated[
+        float, typer.Option(help="Paced: messages a second from each publisher.", rich_help_panel=LOAD)
+    ] = 50.0,
+    size: Annotated[int, typer.Option(help="Bytes of a message.", rich_help_panel=LOAD)] = 128,
+    text: Annotated[
+        bool, typer.Option("--text/--binary", help="What kind of messages.", rich_help_panel=LOAD)
+    ] = True,
+    warmup: Annotated[
+        float, typer.Option(help="Seconds of traffic before anything is measured.", rich_help_panel=LOAD)
+    ] = 1.0,
+    duration: Annotated[float, typer.Option(help="Seconds that are measured.", rich_help_panel=LOAD)] = 5.0,
+    stall: Annotated[
+        float,
+        typer.Option(help="Seconds without a delivery after which the run ends.", rich_help_panel=LOAD),
+    ] = 5.0,
+    to: Annotated[
+        Literal["others", "everyone"],
+        typer.Option(help="Who should get a message: see 'serve --to'.", rich_help_panel=SERVER),
+    ] = "others",
+    cacert: Annotated[
+        Path | None,
+        typer.Option(help="A file of authorities to trust, for wss.", rich_help_panel=SERVER),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not check certificates.", rich_help_panel=SERVER)
+    ] = False,
+    pid: Annotated[
+        int | None,
+        typer.Option(help="The server's process: reports its CPU time and memory.", rich_help_panel=SERVER),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """
+    Measure a WebSocket server that relays messages: this one or any other.
+
+    Every message is checked at every receiver. The exit code is 1 if anything was
+    lost, doubled, changed or out of order, or a client was disconnected. Latencies
+    count from when a message was due, so a server that stands still cannot hide it.
+    Memory a connection is right for a freshly started server only.
+    """
+    from trioecho.bench.dial import DialError
+    from trioecho.bench.load import Load
+    from trioecho.bench.plan import Plan
+    from trioecho.bench.process import ProcessError
+    from trioecho.bench.report import Report
+    from trioecho.bench.target import Target, UrlError
+
+    plan = Plan(
+        mode=mode,
+        subscribers=subscribers,
+        publishers=publishers,
+        rooms=rooms,
+        to=to,
+        window=window,
+        rate=rate,
+        size=size,
+        text=text,
+        duration=duration,
+        warmup=warmup,
+        stall=stall,
+        pid=pid,
+    )
+    try:
+        target = Target.parse(url, cacert=cacert, insecure=insecure)
+    except UrlError as error:
+        raise typer.BadParameter(str(error)) from error
+    _allow_descriptors(plan.connections + SPARE_DESCRIPTORS)
+    load = Load(plan, target)
+    try:
+        _run(load)
+    except (DialError, ProcessError) as error:
+        raise Failure(str(error)) from error
+    report = Report(load)
+    typer.echo(json.dumps(report.figures()) if as_json else "\n".join(report.lines()))
+    if report.problems:
+        raise Failure("; ".join(report.problems))
+
+
+def _run(load: Load) -> None:
+    """Run it, with a line of progress if somebody is watching."""
+    if not sys.stderr.isatty():
+        load.run()
+        return
+    from trioecho.bench.progress import Progress
+
+    with Progress(load):
+        load.run()
+
+
+def _allow_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or wanted <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise Failure(f"{wanted} open files are needed, but this process may have {hard}: see 'ulimit -Hn'")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
