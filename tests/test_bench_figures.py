@@ -90,10 +90,22 @@ def test_a_pace_is_kept_by_the_clock_whatever_the_server_does() -> None:
 
 
 def test_a_flood_fills_the_window_until_it_is_stopped() -> None:
-    pace, sent = Flood(), stream(window=4, followers=1)
+    sent = stream(window=4, followers=1)
+    pace = Flood([sent])
     assert pace.opened(sent, now=0) == 4
     pace.stop(now=1)
     assert pace.opened(sent, now=1) == 0
+
+
+def test_reads_gather_when_they_bring_little_of_a_deep_window() -> None:
+    sent = stream(window=64, followers=1)
+    pace = Flood([sent])
+    sent.send(8, due=0)
+    sent.received(0, 2, now=3_200_000)
+    pace.opened(sent, now=3_200_000)
+    assert pace.pause(reads=1) == pytest.approx(0.0002)
+    sent.received(0, 4, now=3_200_000)
+    assert pace.pause(reads=1) == 0
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class Load:
     def _send(self) -> None:
         now = time.perf_counter_ns()
         self._loop.pace = pace = (
-            Paced(self.streams, self.plan.rate, now) if self.plan.mode == "paced" else Flood()
+            Paced(self.streams, self.plan.rate, now) if self.plan.mode == "paced" else Flood(self.streams)
         )
         self._loop.start()
         self._turn("warming up", self.plan.warmup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import selectors
+import time
 from collections.abc import Callable
 from time import perf_counter_ns
 
@@ -59,7 +60,8 @@ class Loop:
                 next_tick = now + int(TICK * SECOND)
                 if on_tick(now):
                     return
-            for key, mask in self._wait(now):
+            events = self._wait(now)
+            for key, mask in events:
                 member: Member = key.data
                 if member in self.members:
                     self._serve(member, mask)
@@ -68,6 +70,8 @@ class Loop:
                 if pace.next_due < NEVER:
                     self._send_due()
             self._send_due()
+            if pause := pace.pause(len(events)):
+                time.sleep(pause)
 
     def start(self) -> None:
         """Give every stream its first turn."""

@@ -15,6 +15,12 @@ SECOND = 1_000_000_000
 NEVER = 2**63
 """A time after all times."""
 
+GATHER = 16
+"""A flood waits for a sixteenth of a window to gather: little enough that the server never runs dry."""
+
+LONGEST_PAUSE = 0.01
+"""The longest wait for bytes to gather, in seconds; a server so slow does not need a longer one."""
+
 
 class Pace(Protocol):
     """What the loop asks of a pace. It decides; sending is the loop's part."""
@@ -27,6 +33,9 @@ class Pace(Protocol):
 
     def due(self, now: int) -> tuple[Stream, int] | None:
         """A stream whose next message is due and may be sent, with the time when it was due."""
+
+    def pause(self, reads: int) -> float:
+        """After a turn of so many reads: how many seconds to let bytes gather before the next."""
 
     def stop(self, now: int) -> None:
         """From ``now`` on nothing more is due."""
@@ -50,19 +59,44 @@ class Silence:
         """Send nothing."""
         return None
 
+    def pause(self, reads: int) -> float:
+        """Never wait."""
+        return 0.0
+
     def stop(self, now: int) -> None:
         """It never began."""
 
 
 class Flood(Silence):
-    """A message is due as soon as the window has room for it."""
+    """
+    A message is due as soon as the window has room for it.
 
-    def __init__(self) -> None:
+    A server that writes one message at a time, read as fast as it writes, costs the load generator one read a
+    delivery: as much as it costs the server. So when reads bring less than a sixteenth of the window, they
+    wait for a sixteenth of a message's time: the server always has nearly the whole window before it.
+    """
+
+    def __init__(self, streams: list[Stream]) -> None:
+        self._streams = streams
         self._stopped = False
+        self._delivered = 0
+        self._took = 0
 
     def opened(self, stream: Stream, now: int) -> int:
         """Fill the window."""
-        return 0 if self._stopped else max(0, stream.room)
+        if self._stopped or stream.over:
+            return 0
+        if stream.floor:
+            self._took = now - stream.due[(stream.floor - 1) % len(stream.due)]
+        return stream.room
+
+    def pause(self, reads: int) -> float:
+        """Wait if the last reads brought little."""
+        delivered = sum([stream.delivered for stream in self._streams])
+        brought, self._delivered = delivered - self._delivered, delivered
+        if brought * GATHER >= reads * self._streams[0].window:
+            return 0.0
+        return min(self._took / GATHER / SECOND, LONGEST_PAUSE)
 
     def stop(self, now: int) -> None:
         """Fill no window any longer."""
@@ -112,6 +146,10 @@ class Paced:
                 heapq.heappop(self._agenda)
         self._look_ahead()
         return found
+
+    def pause(self, reads: int) -> float:
+        """Never wait: what arrives counts from when it is read."""
+        return 0.0
 
     def stop(self, now: int) -> None:
         """What was due before ``now`` still has to go."""
