@@ -81,7 +81,7 @@ async def reordering(room: Room, sender: ServerConnection, message: Message) -> 
     """Some of them a little later than those that came after."""
 
     async def send_late() -> None:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.002)
         await room.send(sender, message)
 
     if room.wrong_turn():

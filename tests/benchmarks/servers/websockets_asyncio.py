@@ -1,0 +1,42 @@
+"""The websockets library on asyncio, with broadcast(): PORT [PEM] [uvloop]."""
+
+import asyncio
+import ssl
+import sys
+from collections import defaultdict
+
+from websockets.asyncio.server import broadcast, serve
+from websockets.exceptions import ConnectionClosed
+
+rooms = defaultdict(set)
+
+
+async def handle(client):
+    """Relay what one client sends."""
+    room = rooms[client.request.path]
+    room.add(client)
+    try:
+        async for message in client:
+            broadcast(room - {client}, message)
+    except ConnectionClosed:
+        pass
+    finally:
+        room.discard(client)
+
+
+async def main(port, pem=None):
+    """Serve until killed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if pem else None
+    if context:
+        context.load_cert_chain(pem)
+    async with serve(handle, "127.0.0.1", port, ssl=context, compression=None, backlog=4096):
+        await asyncio.Future()
+
+
+arguments = [argument for argument in sys.argv[1:] if argument != "uvloop"]
+if "uvloop" in sys.argv:
+    import uvloop
+
+    uvloop.run(main(int(arguments[0]), *arguments[1:]))
+else:
+    asyncio.run(main(int(arguments[0]), *arguments[1:]))

@@ -1,0 +1,115 @@
+"""The comparison's result as text: a line for each row's figure, a column for each server, and the goals."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rows import Figure, Row
+
+__all__ = ["Results", "machine"]
+
+
+class Results:
+    """What was measured so far."""
+
+    def __init__(self, peers: list[str]) -> None:
+        self.peers = peers
+        self._values: dict[tuple[str, str, str], list[float]] = {}
+        self._remarks: dict[tuple[str, str], str] = {}
+
+    def add(self, row: Row, peer: str, reports: list[dict[str, Any]]) -> None:
+        """One round of a row with a peer."""
+        for figure in row.figures:
+            self._values.setdefault((row.name, figure.name, peer), []).append(figure.of(reports))
+        problems = [problem for report in reports for problem in report["problems"]]
+        if problems:
+            self._remarks[row.name, peer] = "; ".join(problems)
+        elif notes := [note for report in reports for note in report["notes"]]:
+            self._remarks.setdefault((row.name, peer), "; ".join(notes))
+
+    def leave_out(self, row: Row, peer: str, reason: str) -> None:
+        """A peer could not do a row."""
+        self._remarks[row.name, peer] = reason
+
+    def median(self, row: Row, figure: Figure, peer: str) -> float | None:
+        """The middle one of the rounds, if there were any."""
+        values = self._values.get((row.name, figure.name, peer))
+        return statistics.median(values) if values else None
+
+    def verdicts(self, row: Row, figure: Figure) -> list[tuple[str, float, float]]:
+        """For each goal that can be judged: the peer, the ratio to it that was reached, and the goal."""
+        own = self.median(row, figure, "trioecho")
+        found = []
+        for peer, goal in figure.goals.items():
+            theirs = self.median(row, figure, peer)
+            if own is not None and theirs:
+                found.append((peer, own / theirs, goal))
+        return found
+
+    def markdown(self, rows: list[Row]) -> str:
+        """The table, and what there is to say about single fields of it."""
+        lines = ["| work | figure | " + " | ".join(self.peers) + " | goal |"]
+        lines.append("|---|---|" + "---:|" * len(self.peers) + "---|")
+        numbers: dict[str, int] = {}
+        for row in rows:
+            for figure in row.figures:
+                fields = [self._field(row, figure, peer, numbers) for peer in self.peers]
+                goals = "; ".join(_goal(*verdict) for verdict in self.verdicts(row, figure))
+                lines.append(f"| {row.work} | {figure.name} | " + " | ".join(fields) + f" | {goals} |")
+        lines += ["", *[f"({number}) {remark}" for remark, number in numbers.items()]]
+        return "\n".join(lines)
+
+    def _field(self, row: Row, figure: Figure, peer: str, numbers: dict[str, int]) -> str:
+        value = self.median(row, figure, peer)
+        remark = self._remarks.get((row.name, peer))
+        mark = f" ({numbers.setdefault(remark, len(numbers) + 1)})" if remark else ""
+        return ("" if value is None else f"{value:,.{figure.digits}f}") + mark
+
+    def plain(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """Everything as JSON takes it."""
+        return [
+            {
+                "row": row.name,
+                "work": row.work,
+                "figure": figure.name,
+                "rounds": {peer: self._values.get((row.name, figure.name, peer), []) for peer in self.peers},
+                "medians": {peer: self.median(row, figure, peer) for peer in self.peers},
+                "remarks": {
+                    peer: self._remarks[row.name, peer]
+                    for peer in self.peers
+                    if (row.name, peer) in self._remarks
+                },
+                "goals": [
+                    {"peer": peer, "ratio": ratio, "goal": goal, "met": ratio <= goal}
+                    for peer, ratio, goal in self.verdicts(row, figure)
+                ],
+            }
+            for row in rows
+            for figure in row.figures
+        ]
+
+
+def machine() -> dict[str, str]:
+    """What this was measured on, and when."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cpu": names[0] if names else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _goal(peer: str, ratio: float, goal: float) -> str:
+    wanted = f"{goal:g}" if goal >= 0.2 else f"1/{1 / goal:.0f}"
+    reached = f"{ratio:.2f}" if goal >= 0.2 else f"1/{1 / ratio:.0f}"
+    return f"{reached} of {peer} (at most {wanted}{', met' if ratio <= goal else ', MISSED'})"
