@@ -53,12 +53,13 @@ class Results:
 
     def markdown(self, rows: list[Row]) -> str:
         """The table, and what there is to say about single fields of it."""
-        lines = ["| work | figure | " + " | ".join(self.peers) + " | goal |"]
-        lines.append("|---|---|" + "---:|" * len(self.peers) + "---|")
+        shown = [peer for peer in self.peers if any(peer == measured for _, _, measured in self._values)]
+        lines = ["| work | figure | " + " | ".join(shown) + " | goal |"]
+        lines.append("|---|---|" + "---:|" * len(shown) + "---|")
         numbers: dict[str, int] = {}
         for row in rows:
             for figure in row.figures:
-                fields = [self._field(row, figure, peer, numbers) for peer in self.peers]
+                fields = [self._field(row, figure, peer, numbers) for peer in shown]
                 goals = "; ".join(_goal(*verdict) for verdict in self.verdicts(row, figure))
                 lines.append(f"| {row.work} | {figure.name} | " + " | ".join(fields) + f" | {goals} |")
         lines += ["", *[f"({number}) {remark}" for remark, number in numbers.items()]]

@@ -64,7 +64,13 @@ class Loop:
             for key, mask in events:
                 member: Member = key.data
                 if member in self.members:
-                    self._serve(member, mask)
+                    try:
+                        if mask & READ:
+                            member.readable()
+                        if mask & WRITE or member.connection.blocked:
+                            self._attempt(member, member.connection.flush)
+                    except Gone as gone:
+                        self.leave(member, str(gone))
                 if opened:
                     self._send_opened()
                 if pace.next_due < NEVER:
@@ -109,18 +115,6 @@ class Loop:
         wait = min(max(0.0, (due - now) / SECOND), TICK)
         select.select([self._selector.fileno()], [], [], wait)
         return self._selector.select(0)
-
-    def _serve(self, member: Member, mask: int) -> None:
-        try:
-            if mask & READ:
-                member.readable()
-        except Gone as gone:
-            self.leave(member, str(gone))
-        else:
-            if mask & WRITE:
-                self._attempt(member, member.connection.flush)
-            elif member.connection.blocked:
-                self._watch(member)
 
     def _send_opened(self) -> None:
         now = perf_counter_ns()

@@ -94,10 +94,10 @@ class Member:
 
         """
         try:
-            self._take(self._receive(_buffer))
+            self._read()
             # TLS may hold back more than the kernel shows, so it is asked until it has none.
             while self._tls:
-                self._take(self._receive(_buffer))
+                self._read()
         except WOULD_BLOCK:
             return
         except OSError as error:
@@ -108,7 +108,8 @@ class Member:
         for track in self.tracks:
             track.finish(self.faults)
 
-    def _take(self, size: int) -> None:
+    def _read(self) -> None:
+        size = self._receive(_buffer)
         if not size:
             raise Gone("closed without a close frame")
         track, at = self._only, self._at

@@ -58,23 +58,16 @@ class Report:
             notes.append(f"{load.unanswered:,} closing handshakes were not answered")
         if load.faults.misdirected and load.plan.to == "others":
             notes.append("if the server sends a publisher its own messages on purpose, say --to everyone")
-        if load.plan.mode != "connect" and self._bottleneck:
-            notes.append(
-                f"the load generator was the bottleneck ({self._bottleneck}): the server can do more"
-            )
+        own, server = self._busy(self.load_cpu), self._busy(self.server_cpu)
+        if own > SATURATED and own > server:
+            used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if load.plan.pid else "")
+            if load.plan.mode == "flood":
+                notes.append(f"the load generator was the bottleneck ({used}): the server can do more")
+            else:
+                notes.append(f"the load generator had no rest ({used}): the latencies are partly its own")
+        if load.plan.pid and load.plan.mode == "flood" and self.load_cpu > self.server_cpu > 0:
+            notes.append("the load generator used more CPU a delivery than the server")
         return notes
-
-    @property
-    def _bottleneck(self) -> str:
-        """Why the figures are a lower bound of what the server can do, or nothing."""
-        if not self.seconds or self._load.plan.mode != "flood":
-            return ""
-        own, server = self.load_cpu / self.seconds, self.server_cpu / self.seconds
-        if self._load.plan.pid is None:
-            return f"it used {own:.0%} of a core" if own > SATURATED else ""
-        if own > server and own > SATURATED:
-            return f"it used {own:.0%} of a core, the server {server:.0%}"
-        return ""
 
     def figures(self) -> dict[str, Any]:
         """Everything, as JSON takes it."""
