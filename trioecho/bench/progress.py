@@ -52,5 +52,5 @@ class Progress:
             line += "   " + ", ".join(
                 f"{count:,} {name}" for name, count in load.faults.counts().items() if count
             )
-        self._live.update(Text(line.replace("_", " ")), refresh=True)
+        self._live.update(Text(line.replace("_", " "), no_wrap=True, overflow="ellipsis"), refresh=True)
         self._drawn, self._delivered = now, delivered

@@ -68,9 +68,9 @@ class Track:
         """
         A message with this slot came; says to ``faults`` what was wrong with that, if anything.
 
-        A slot stands for many numbers, a ring apart; the one nearest to the expected number is meant. At most a
-        quarter of the ring is in flight, so that is certain unless a message comes later than half a ring of
-        others: it is then counted, but as doubled.
+        A slot stands for many numbers, a ring apart; the one nearest to the expected number is meant. At most
+        a quarter of the ring is in flight, so that is certain unless a message comes later than half a ring
+        of others: it is then counted, but as doubled.
         """
         ring, place = self.stream.messages.count, self.place
         ahead = (slot - place + ring // 2) % ring - ring // 2
