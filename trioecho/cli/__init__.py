@@ -14,6 +14,7 @@ import typer
 
 from trioecho import __version__
 from trioecho.cli.bench import bench
+from trioecho.cli.client import client
 from trioecho.cli.errors import Failure
 from trioecho.cli.serve import serve
 from trioecho.limits import OptionError
@@ -47,6 +48,7 @@ def trioecho(
 
 app.command()(serve)
 app.command()(bench)
+app.command()(client)
 
 
 def main() -> None:

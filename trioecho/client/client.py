@@ -1,0 +1,206 @@
+"""``open_client()``: a WebSocket to any server, as an async context manager that yields messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Unpack
+
+import trio
+
+from trioecho.client.address import Address, parse_address
+from trioecho.client.connection import Connection
+from trioecho.client.dial import dial
+from trioecho.client.end import End
+from trioecho.client.errors import ConnectFailed, ConnectionLost
+from trioecho.client.handshake import Upgrade, upgrade
+from trioecho.client.options import ClientOptions, Options
+
+__all__ = ["Client", "open_client"]
+
+
+class Client:
+    """
+    An open connection, as :func:`open_client` yields it.
+
+    Any number of tasks may send and receive. Each message is received once, by one of them.
+    """
+
+    def __init__(self, address: Address, connection: Connection, agreed: Upgrade) -> None:
+        self.address = address
+        self.subprotocol = agreed.subprotocol
+        """The subprotocol that the server chose, if any."""
+        self.response_headers = agreed.headers
+        """The header fields of the server's handshake, names in lower case."""
+        self._connection = connection
+        self._told = False
+
+    async def send(self, message: str | bytes) -> None:
+        """
+        Send a text (``str``) or binary (``bytes``) message.
+
+        Returns once the message is queued behind at most 64 KiB of others; a slow server makes it wait.
+        Cancelled while it waits, nothing is sent; a message is never sent in part.
+
+        Raises:
+            ConnectionClosed: the connection is closed, or closing.
+            ConnectionLost: it was lost, or broken off because the server misbehaved.
+            TypeError: ``message`` is neither ``str`` nor ``bytes``.
+            UnicodeEncodeError: the text holds what UTF-8 cannot encode (a lone surrogate).
+
+        """
+        if not isinstance(message, (str, bytes)):
+            raise TypeError(f"a message is str or bytes, not {type(message).__name__}")
+        try:
+            await self._connection.send(message)
+        except ConnectionLost:
+            self._told = True
+            raise
+
+    async def receive(self) -> str | bytes:
+        """
+        Wait for the next message. Cancelling loses none.
+
+        Raises:
+            ConnectionClosed: there will be none: the connection is closed.
+            ConnectionLost: it was lost, or broken off because the server misbehaved.
+
+        """
+        message = await self._connection.incoming.get()
+        if message is not None:
+            return message
+        assert self._connection.end is not None
+        self._told = True
+        raise self._connection.end.error()
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """Iterate over the messages to come."""
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """
+        Wait for the next message.
+
+        The iteration ends when we have closed the connection, or the server has with 1000 (normal) or 1001
+        (going away); any other end is raised, as :meth:`receive` does.
+        """
+        message = await self._connection.incoming.get()
+        if message is not None:
+            return message
+        end = self._connection.end
+        assert end is not None
+        if end.quiet:
+            raise StopAsyncIteration
+        self._told = True
+        raise end.error()
+
+    async def ping(self) -> float:
+        """
+        Measure the round trip to the server, in seconds.
+
+        Raises:
+            ConnectionClosed: the connection ended before the answer came.
+
+        """
+        return await self._connection.ping()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """
+        Send what is pending and then a close frame, and wait until the server has answered and hung up.
+
+        Messages which the server sent before its answer can still be received, now or later. Does not raise
+        when the server fails to answer in time (``close_timeout``): :attr:`close_code` is then 1006.
+        Cancelled, the closing goes on. Leaving ``open_client()`` does the same, but throws away what is
+        unread.
+        """
+        self._connection.start_close(code, reason)
+        await self._connection.ended.wait()
+
+    @property
+    def end(self) -> End | None:
+        """How the connection ended; None: it is open."""
+        return self._connection.end
+
+    @property
+    def close_code(self) -> int | None:
+        """The code it ended with: 1005 if none was given, 1006 without a close frame; None: it is open."""
+        return self._connection.end.code if self._connection.end else None
+
+    @property
+    def close_reason(self) -> str | None:
+        """What the close frame gave as the reason; None: the connection is open."""
+        return self._connection.end.reason if self._connection.end else None
+
+
+@asynccontextmanager
+async def open_client(url: str, **options: Unpack[Options]) -> AsyncIterator[Client]:
+    """
+    Connect to a WebSocket server; close politely when the block is left.
+
+    Leaving by an exception closes politely too, within ``close_timeout``; being cancelled cuts the connection
+    at once. Exceptions of the block come out as they are, never wrapped in a group.
+
+    Args:
+        url: ``ws://``, ``wss://`` or ``ws+unix:/path.sock:/room``; ``ws://`` may be left out.
+        **options: see :class:`~trioecho.client.options.ClientOptions`.
+
+    Raises:
+        OptionError: the URL or an option cannot work; nothing was tried.
+        ConnectFailed: no connection; :class:`Rejected` and :class:`CertificateNotTrusted` say more.
+        ConnectionLost: on leaving, if the connection was lost and no call before has said so.
+
+    """
+    address, chosen = parse_address(url), ClientOptions(**options)
+    connection, agreed = await connect(address, chosen)
+    client = Client(address, connection, agreed)
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.run)
+            try:
+                yield client
+            except BaseException as error:
+                failure = error
+                if not isinstance(error, Exception):
+                    nursery.cancel_scope.cancel()
+            connection.incoming.discard()
+            await client.close()
+    except BaseExceptionGroup as group:
+        # Only being cancelled while closing comes to this; all else would be a bug of ours.
+        _, bugs = group.split(trio.Cancelled)
+        if bugs is not None:
+            raise
+        raise failure or group.exceptions[0] from None
+    if failure is not None:
+        raise failure
+    end = connection.end
+    if end is not None and not client._told and (not end.polite or end.unsent):
+        raise end.error()
+
+
+async def connect(address: Address, options: ClientOptions) -> tuple[Connection, Upgrade]:
+    """
+    Dial and shake hands. Cancelled or failed, it leaves no socket behind.
+
+    Raises:
+        ConnectFailed: no connection within ``connect_timeout``.
+
+    """
+    try:
+        with trio.fail_after(options.connect_timeout):
+            stream = await dial(address, options.ssl_context)
+            try:
+                agreed = await upgrade(
+                    stream,
+                    where=str(address),
+                    host=address.host_header,
+                    resource=address.resource,
+                    headers=options.headers,
+                    subprotocols=options.subprotocols,
+                )
+            except BaseException:
+                await trio.aclose_forcefully(stream)
+                raise
+    except trio.TooSlowError:
+        raise ConnectFailed(f"{address} did not answer within {options.connect_timeout:g} s") from None
+    return Connection(stream, str(address), agreed.trailing, options), agreed

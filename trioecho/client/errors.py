@@ -1,0 +1,74 @@
+"""
+What goes wrong between a client and its server, as exceptions whose text is one clear sentence.
+
+Everything raised for a reason outside the program derives from :class:`ClientError`; a wrong argument is an
+:class:`~trioecho.limits.OptionError` instead, raised before anything is sent.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CertificateNotTrusted",
+    "ClientError",
+    "ConnectFailed",
+    "ConnectionClosed",
+    "ConnectionLost",
+    "Rejected",
+]
+
+SHOWN_BODY = 200
+"""How much of a refusal's body its sentence quotes (characters): enough for a line of explanation."""
+
+
+class ClientError(Exception):
+    """A connection could not be opened, or is no longer there. ``str()`` is one sentence for a person."""
+
+
+class ConnectFailed(ClientError):
+    """No connection: the name, the network, TLS, a timeout, or what answered is not a WebSocket server."""
+
+
+class CertificateNotTrusted(ConnectFailed):
+    """The server's certificate was not accepted: unknown issuer, wrong name, or out of date."""
+
+
+class Rejected(ConnectFailed):
+    """
+    The server answered the handshake with an HTTP status other than 101.
+
+    ``status`` is that number, ``headers`` the response's header fields (names in lower case), ``body`` the
+    start of its body (bytes, bounded).
+    """
+
+    def __init__(self, where: str, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        said = " ".join(body.decode(errors="replace").split())
+        if len(said) > SHOWN_BODY:
+            said = f"{said[:SHOWN_BODY]}…"
+        super().__init__(
+            f"{where} did not open a WebSocket: it answered HTTP {status}" + (f" ({said})" if said else "")
+        )
+
+
+class ConnectionClosed(ClientError):
+    """
+    The connection is closed, so nothing can be sent or received any more.
+
+    ``code`` and ``reason`` are what the close frame said (RFC 6455, section 7.4), whoever sent it first;
+    ``code`` is 1005 for a close frame without a code.
+    """
+
+    def __init__(self, sentence: str, code: int, reason: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.reason = reason
+
+
+class ConnectionLost(ConnectionClosed):
+    """
+    The connection ended without a proper close: cut, timed out, or broken off over a protocol error.
+
+    ``code`` is 1006 when no close frame was seen (7.1.5), and otherwise the code that we ended it with.
+    """

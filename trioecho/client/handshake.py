@@ -1,0 +1,142 @@
+"""
+The opening handshake: the HTTP request and response that make a WebSocket of a stream (RFC 6455, section 4).
+
+Spoken with h11 directly, because a client wants what a WebSocket library does not keep: the status and the
+start of the body when it is turned away, and a sentence when what answers is no WebSocket server at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import h11
+import trio
+from wsproto.utilities import generate_accept_token, generate_nonce
+
+from trioecho.client.errors import ConnectFailed, Rejected
+
+__all__ = ["Upgrade", "exchange", "upgrade"]
+
+MAX_HEAD = 64 * 1024
+"""The longest response head read (bytes): h11 stops there instead of buffering for ever."""
+
+MAX_BODY = 4096
+"""How much of a refusal's body is kept (bytes); the rest is not waited for."""
+
+BODY_TIMEOUT = 2.0
+"""How long a refusal's body is waited for (seconds): its status alone says the most."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What the server agreed to. ``trailing`` are bytes that already belong to the WebSocket."""
+
+    subprotocol: str | None
+    headers: Headers
+    trailing: bytes
+
+
+async def upgrade(
+    stream: trio.abc.Stream,
+    *,
+    where: str,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]],
+    subprotocols: Sequence[str],
+) -> Upgrade:
+    """
+    Ask for a WebSocket and wait for the answer. ``where`` names the server in sentences.
+
+    The caller sets the deadline, and closes the stream whatever happens.
+
+    Raises:
+        Rejected: another status than 101.
+        ConnectFailed: anything else that is no WebSocket handshake.
+
+    """
+    nonce = generate_nonce()
+    request: list[tuple[str, str]] = [
+        ("Host", host),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", nonce.decode()),
+        ("Sec-WebSocket-Version", "13"),
+        *([("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []),
+        *headers,
+    ]
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    status, received, body = await exchange(
+        stream, http, h11.Request(method="GET", target=resource, headers=request), where=where
+    )
+    if status != 101:
+        raise Rejected(where, status, received, body)
+    fields = dict(received)
+    if (
+        fields.get("upgrade", "").lower() != "websocket"
+        or "upgrade" not in fields.get("connection", "").lower()
+        or fields.get("sec-websocket-accept") != generate_accept_token(nonce).decode()
+    ):
+        raise ConnectFailed(f"{where} is not a WebSocket server: its handshake does not answer ours")
+    subprotocol = fields.get("sec-websocket-protocol")
+    if subprotocol is not None and subprotocol not in subprotocols:
+        raise ConnectFailed(f"{where} chose the subprotocol {subprotocol!r}, which was not offered")
+    if "sec-websocket-extensions" in fields:
+        raise ConnectFailed(f"{where} chose an extension, and none was offered")
+    return Upgrade(subprotocol, received, http.trailing_data[0])
+
+
+async def exchange(
+    stream: trio.abc.Stream, http: h11.Connection, request: h11.Request, *, where: str
+) -> tuple[int, Headers, bytes]:
+    """
+    Send one request, and return the response's status, its headers and the start of its body.
+
+    A body is read only where the answer is a refusal; for it, ``MAX_BODY`` and ``BODY_TIMEOUT`` hold.
+
+    Raises:
+        ConnectFailed: the connection broke off, or what came back is not HTTP.
+
+    """
+    try:
+        await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+        while True:
+            event = await _next_event(stream, http)
+            if isinstance(event, h11.Response) or getattr(event, "status_code", None) == 101:
+                break
+    except h11.RemoteProtocolError:
+        unread, ended = http.trailing_data
+        if ended and not unread:
+            raise ConnectFailed(f"{where} closed the connection without an answer") from None
+        raise ConnectFailed(f"{where} is not a WebSocket server: what it answers is not HTTP") from None
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        raise ConnectFailed(f"{where} broke the connection off during the handshake") from None
+    assert isinstance(event, (h11.Response, h11.InformationalResponse))
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
+    granted = event.status_code == 101 or (request.method == b"CONNECT" and 200 <= event.status_code < 300)
+    return event.status_code, headers, b"" if granted else await _start_of_body(stream, http)
+
+
+async def _start_of_body(stream: trio.abc.Stream, http: h11.Connection) -> bytes:
+    body = bytearray()
+    with trio.move_on_after(BODY_TIMEOUT):
+        try:
+            while len(body) < MAX_BODY:
+                event = await _next_event(stream, http)
+                if not isinstance(event, h11.Data):
+                    break
+                body += event.data
+        except (h11.RemoteProtocolError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # A body cut short is still the start of a body.
+    return bytes(body[:MAX_BODY])
+
+
+async def _next_event(stream: trio.abc.Stream, http: h11.Connection) -> object:
+    while True:
+        event = http.next_event()
+        if event is not h11.NEED_DATA:
+            return event
+        http.receive_data(bytes(await stream.receive_some(MAX_HEAD)))

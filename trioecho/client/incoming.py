@@ -1,0 +1,76 @@
+"""
+What a server has sent and the program has not yet taken: whole messages in order, bounded in bytes.
+
+The bound is what makes a slow program slow its server: the reader waits at :meth:`Incoming.room`, the
+kernel's buffers fill, and TCP does the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+__all__ = ["Incoming"]
+
+MAX_UNREAD = 64 * 1024
+"""
+Unread bytes at which the reader waits. What one read of the socket gave is always taken in whole, so at most
+this, one read and one message are held.
+"""
+
+
+class Incoming:
+    """The messages of one connection that are not yet received. ``ended`` once no more will come."""
+
+    def __init__(self) -> None:
+        self._messages: deque[str | bytes] = deque()
+        self._size = 0
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._taken = trio.Event()
+        self._discarding = False
+        self.ended = False
+
+    def put(self, message: str | bytes) -> None:
+        """Add a message, bound or not."""
+        if not self._discarding:
+            self._messages.append(message)
+            self._size += len(message) + 1
+            self._arrived.unpark()
+
+    async def get(self) -> str | bytes | None:
+        """Take the oldest message; wait for one if there is none. None: there will be none any more."""
+        await trio.lowlevel.checkpoint()
+        while not self._messages:
+            if self.ended:
+                return None
+            await self._arrived.park()
+        message = self._messages.popleft()
+        self._size -= len(message) + 1
+        if self._size < MAX_UNREAD:
+            self._taken.set()
+        return message
+
+    async def room(self) -> None:
+        """Wait until the program has taken enough, or it no longer matters."""
+        if self.full and not self.ended:
+            self._taken = trio.Event()
+            await self._taken.wait()
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader waits for the program."""
+        return self._size >= MAX_UNREAD
+
+    def discard(self) -> None:
+        """Drop what is here and all that will still come: nobody takes messages any more."""
+        self._discarding = True
+        self._messages.clear()
+        self._size = 0
+        self._taken.set()
+
+    def end(self) -> None:
+        """No more messages; what is here can still be taken."""
+        self.ended = True
+        self._arrived.unpark_all()
+        self._taken.set()

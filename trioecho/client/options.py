@@ -1,0 +1,132 @@
+"""
+Every number and policy of a client: its name, unit, default and reason, checked once, here.
+
+``open_client()`` and the command line take the same names.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from trioecho.limits import GIB, LONGEST_WAIT, MIB, OptionError
+
+__all__ = ["ClientOptions", "Options"]
+
+TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""The characters of a header's name and of a subprotocol (RFC 9110, section 5.6.2)."""
+
+OURS = frozenset(
+    [
+        "connection",
+        "host",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "upgrade",
+    ]
+)
+"""The headers of the handshake that are the client's own business; setting one would break it."""
+
+
+class Options(TypedDict, total=False):
+    """The options of a client as keyword arguments; :class:`ClientOptions` says what each one means."""
+
+    headers: Sequence[tuple[str, str]]
+    subprotocols: Sequence[str]
+    ssl_context: ssl.SSLContext | None
+    connect_timeout: float
+    close_timeout: float
+    ping_interval: float
+    ping_timeout: float
+    max_message_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientOptions:
+    """
+    What a client sends along, allows and waits for. Sizes are bytes, times are seconds.
+
+    Raises:
+        OptionError: a value is of the wrong type or out of its bounds.
+
+    """
+
+    headers: Sequence[tuple[str, str]] = ()
+    """Header fields to add to the handshake, in this order; a name may come twice."""
+
+    subprotocols: Sequence[str] = ()
+    """Subprotocols to offer, the preferred one first; the server picks one or none."""
+
+    ssl_context: ssl.SSLContext | None = None
+    """For ``wss`` URLs. None: the system's certificate authorities, and the name must match."""
+
+    connect_timeout: float = 10.0
+    """From the name's look-up to the end of the handshake."""
+
+    close_timeout: float = 10.0
+    """
+    When closing: how long the server may take nothing of what is still to be sent, and how long we wait in
+    all for its close frame. Time in which the program does not take messages does not count.
+    """
+
+    ping_interval: float = 20.0
+    """A ping is sent this often; 0 turns pings off. 20 s keeps most proxies (60 s) from hanging up."""
+
+    ping_timeout: float = 20.0
+    """
+    A server that neither sends nor takes a byte for so long after a ping is dead; 0 turns pings off.
+    """
+
+    max_message_size: int = MIB
+    """
+    The largest message taken from the server, in bytes of payload; a larger one ends the connection with
+    close code 1009.
+    """
+
+    def __post_init__(self) -> None:
+        """Check every value, so that nothing further in has to."""
+        for header in self.headers:
+            _check_header(header)
+        if isinstance(self.subprotocols, str):
+            raise OptionError("subprotocols", "must be a sequence of names, not one str")
+        for name in self.subprotocols:
+            if not isinstance(name, str) or not name or not set(name) <= TOKEN:
+                raise OptionError("subprotocols", f"must be names of letters, digits and -._, not {name!r}")
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
+            raise OptionError("ssl_context", f"must be an ssl.SSLContext, not {self.ssl_context!r}")
+        _seconds("connect_timeout", self.connect_timeout, 0.01)
+        _seconds("close_timeout", self.close_timeout, 0.0)
+        _seconds("ping_interval", self.ping_interval, 0.01, off=True)
+        _seconds("ping_timeout", self.ping_timeout, 0.01, off=True)
+        size = self.max_message_size
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= GIB:
+            raise OptionError("max_message_size", f"must be a whole number from 1 to {GIB}, not {size!r}")
+
+    @property
+    def pings(self) -> bool:
+        """Whether keepalive pings are sent."""
+        return bool(self.ping_interval and self.ping_timeout)
+
+
+def _check_header(header: Any) -> None:
+    try:
+        name, value = header
+        fine = bool(name) and set(name) <= TOKEN and isinstance(value, str)
+    except (TypeError, ValueError):
+        raise OptionError("headers", f"must be pairs of name and value, not {header!r}") from None
+    if not fine or not value.isprintable() or not value.isascii():
+        raise OptionError("headers", f"has a name or value that HTTP cannot carry: {name}: {value!r}")
+    if name.lower() in OURS:
+        raise OptionError("headers", f"cannot set {name}: it belongs to the handshake itself")
+
+
+def _seconds(option: str, value: Any, low: float, *, off: bool = False) -> None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if low <= value <= LONGEST_WAIT or (off and value == 0):
+            return
+    zero = "0 (off) or " if off else ""
+    raise OptionError(option, f"must be {zero}seconds from {low:g} to {LONGEST_WAIT:g}, not {value!r}")
