@@ -157,6 +157,9 @@ class Connection:
         """Read until the server hangs up, or has had its time to."""
         while True:
             for event in self._protocol.events():
+                if isinstance(event, events.CloseConnection):
+                    # A writer whose write is done but who has not run since must not count as unfinished.
+                    await trio.lowlevel.checkpoint()
                 self._handle(event)
                 if self.end is not None:
                     break
