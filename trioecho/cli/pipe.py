@@ -60,7 +60,7 @@ class Pipe:
     async def _print(self, client: Client) -> None:
         try:
             while True:
-                await write_all(STDOUT, as_line(await client.receive()))
+                await write_all(STDOUT, b"".join(map(as_line, await client.receive_batch())))
         except ConnectionClosed:
             return  # What that means depends on the end, which is looked at when all is done.
         except BrokenPipeError:

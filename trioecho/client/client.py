@@ -12,7 +12,7 @@ from trioecho.client.address import Address, parse_address
 from trioecho.client.connection import Connection
 from trioecho.client.dial import dial
 from trioecho.client.end import End
-from trioecho.client.errors import ConnectFailed, ConnectionLost
+from trioecho.client.errors import ConnectFailed, ConnectionClosed, ConnectionLost
 from trioecho.client.handshake import Upgrade, upgrade
 from trioecho.client.options import ClientOptions, Options
 
@@ -67,11 +67,20 @@ class Client:
 
         """
         message = await self._connection.incoming.get()
-        if message is not None:
-            return message
-        assert self._connection.end is not None
-        self._told = True
-        raise self._connection.end.error()
+        if message is None:
+            raise self._ended()
+        return message
+
+    async def receive_batch(self) -> list[str | bytes]:
+        """
+        Wait for a message and take all that have come by then, the oldest first; never an empty list.
+
+        For programs that hand messages on in bulk; raises what :meth:`receive` does.
+        """
+        messages = await self._connection.incoming.get_all()
+        if not messages:
+            raise self._ended()
+        return messages
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Iterate over the messages to come."""
@@ -87,12 +96,14 @@ class Client:
         message = await self._connection.incoming.get()
         if message is not None:
             return message
-        end = self._connection.end
-        assert end is not None
-        if end.quiet:
-            raise StopAsyncIteration
+        error = self._ended()
+        assert self._connection.end is not None
+        raise StopAsyncIteration if self._connection.end.quiet else error
+
+    def _ended(self) -> ConnectionClosed:
+        assert self._connection.end is not None
         self._told = True
-        raise end.error()
+        return self._connection.end.error()
 
     async def ping(self) -> float:
         """

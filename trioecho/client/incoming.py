@@ -19,6 +19,9 @@ Unread bytes at which the reader waits. What one read of the socket gave is alwa
 this, one read and one message are held.
 """
 
+OVERHEAD = 64
+"""What a message counts for beside its length: about what Python needs to keep it."""
+
 
 class Incoming:
     """The messages of one connection that are not yet received. ``ended`` once no more will come."""
@@ -35,21 +38,42 @@ class Incoming:
         """Add a message, bound or not."""
         if not self._discarding:
             self._messages.append(message)
-            self._size += len(message) + 1
+            self._size += len(message) + OVERHEAD
             self._arrived.unpark()
 
     async def get(self) -> str | bytes | None:
         """Take the oldest message; wait for one if there is none. None: there will be none any more."""
-        await trio.lowlevel.checkpoint()
-        while not self._messages:
-            if self.ended:
-                return None
-            await self._arrived.park()
+        if not await self._any():
+            return None
         message = self._messages.popleft()
-        self._size -= len(message) + 1
-        if self._size < MAX_UNREAD:
+        self._size -= len(message) + OVERHEAD
+        if not self.full:
             self._taken.set()
         return message
+
+    async def get_all(self) -> list[str | bytes]:
+        """Take all messages; wait for one if there is none. Empty: there will be none any more."""
+        await self._any()
+        messages = list(self._messages)
+        self._messages.clear()
+        self._size = 0
+        self._taken.set()
+        return messages
+
+    async def _any(self) -> bool:
+        """
+        Wait for a message; False: there will be none any more.
+
+        While there are some other tasks get no turn, as in :meth:`Outgoing.room` and for the same reason.
+        """
+        if self._messages:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._messages:
+            if self.ended:
+                await trio.lowlevel.checkpoint()
+                return False
+            await self._arrived.park()
+        return True
 
     async def room(self) -> None:
         """Wait until the program has taken enough, or it no longer matters."""

@@ -22,6 +22,9 @@ Pending bytes at which senders wait; one frame may go over it. It is what one wr
 more would only hide from the sender how slow the server is.
 """
 
+OVERHEAD = 64
+"""What a queued message counts for beside its bytes: about what Python needs to keep it."""
+
 
 class Outgoing:
     """The frames of one connection that are not yet written. ``closed``: no message will be any more."""
@@ -35,24 +38,32 @@ class Outgoing:
         self._pong: Frame | None = None
         self._last: Frame | None = None
         self._turn = trio.StrictFIFOLock()
-        self._changed = trio.Event()
+        self._next_sender = trio.lowlevel.ParkingLot()
+        self._writer = trio.lowlevel.ParkingLot()
 
     async def room(self) -> None:
-        """Wait for room, first come, first served; returns at once when nothing will be written any more."""
+        """
+        Wait for room, first come, first served; returns at once when nothing will be written any more.
+
+        While there is room other tasks get no turn: a trip through the scheduler for every message would cost
+        more than the message, and make a write of each. At most a bufferful goes by like that.
+        """
+        if self._pending < MAX_PENDING and not self._turn.locked():
+            return await trio.lowlevel.checkpoint_if_cancelled()
         async with self._turn:
             while self._pending >= MAX_PENDING and not self.closed:
-                await self._changed.wait()
+                await self._next_sender.park()
 
     def put(self, message: Frame) -> None:
         """Queue the frame of a message, bound or not."""
         self._messages.append(message)
-        self._pending += len(message)
-        self._notify()
+        self._pending += len(message) + OVERHEAD
+        self._writer.unpark()
 
     def put_ping(self, frame: Frame) -> None:
         """Queue a ping, before all messages: it measures the connection, not the queue."""
         self._pings.append(frame)
-        self._notify()
+        self._writer.unpark()
 
     def put_pong(self, frame: Frame) -> None:
         """
@@ -62,18 +73,18 @@ class Outgoing:
         and reads none of the answers costs no memory.
         """
         self._pong = frame
-        self._notify()
+        self._writer.unpark()
 
     def put_last(self, close: Frame) -> None:
         """Queue the close frame, behind everything else."""
         self._last = close
-        self._notify()
+        self._writer.unpark()
 
     async def take(self) -> Frame:
         """Wait for frames and take as many as make one write, counted as in flight until the next call."""
         self._in_flight = 0
         while self.empty:
-            await self._changed.wait()
+            await self._writer.park()
         chunk = bytearray().join(self._pings)
         self._pings.clear()
         if self._pong is not None:
@@ -81,13 +92,13 @@ class Outgoing:
             self._pong = None
         while self._messages and len(chunk) < MAX_PENDING:
             frame = self._messages.popleft()
-            self._pending -= len(frame)
+            self._pending -= len(frame) + OVERHEAD
             self._in_flight += 1
             chunk += frame
         if not self._messages and self._last is not None:
             chunk += self._last
             self._last = None
-        self._notify()
+        self._next_sender.unpark()
         return chunk
 
     @property
@@ -106,9 +117,5 @@ class Outgoing:
         self.closed = True
         self._messages.clear()
         self._pending = 0
-        self._notify()
+        self._next_sender.unpark()
         return unsent
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
