@@ -8,12 +8,10 @@ from typing import Unpack
 
 import trio
 
-from trioecho.client.address import Address, parse_address
-from trioecho.client.connection import Connection
-from trioecho.client.dial import dial
+from trioecho.client.address import parse_address
 from trioecho.client.end import End
-from trioecho.client.errors import ConnectFailed, ConnectionClosed, ConnectionLost
-from trioecho.client.handshake import Upgrade, upgrade
+from trioecho.client.errors import ConnectionClosed, ConnectionLost
+from trioecho.client.line import Line
 from trioecho.client.options import ClientOptions, Options
 
 __all__ = ["Client", "open_client"]
@@ -21,26 +19,21 @@ __all__ = ["Client", "open_client"]
 
 class Client:
     """
-    An open connection, as :func:`open_client` yields it.
+    A connection, as :func:`open_client` yields it; with a policy for reconnecting, one after another.
 
     Any number of tasks may send and receive. Each message is received once, by one of them.
     """
 
-    def __init__(self, address: Address, connection: Connection, agreed: Upgrade) -> None:
-        self.address = address
-        self.subprotocol = agreed.subprotocol
-        """The subprotocol that the server chose, if any."""
-        self.response_headers = agreed.headers
-        """The header fields of the server's handshake, names in lower case."""
-        self._connection = connection
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._told = False
 
     async def send(self, message: str | bytes) -> None:
         """
         Send a text (``str``) or binary (``bytes``) message.
 
-        Returns once the message is queued behind at most 64 KiB of others; a slow server makes it wait.
-        Cancelled while it waits, nothing is sent; a message is never sent in part.
+        Returns once the message is queued behind at most 64 KiB of others; a slow server makes it wait, and
+        so does being away. Cancelled while it waits, nothing is sent; a message is never sent in part.
 
         Raises:
             ConnectionClosed: the connection is closed, or closing.
@@ -52,7 +45,7 @@ class Client:
         if not isinstance(message, (str, bytes)):
             raise TypeError(f"a message is str or bytes, not {type(message).__name__}")
         try:
-            await self._connection.send(message)
+            await self._line.send(message)
         except ConnectionLost:
             self._told = True
             raise
@@ -66,7 +59,7 @@ class Client:
             ConnectionLost: it was lost, or broken off because the server misbehaved.
 
         """
-        message = await self._connection.incoming.get()
+        message = await self._line.incoming.get()
         if message is None:
             raise self._ended()
         return message
@@ -77,7 +70,7 @@ class Client:
 
         For programs that hand messages on in bulk; raises what :meth:`receive` does.
         """
-        messages = await self._connection.incoming.get_all()
+        messages = await self._line.incoming.get_all()
         if not messages:
             raise self._ended()
         return messages
@@ -93,17 +86,17 @@ class Client:
         The iteration ends when we have closed the connection, or the server has with 1000 (normal) or 1001
         (going away); any other end is raised, as :meth:`receive` does.
         """
-        message = await self._connection.incoming.get()
+        message = await self._line.incoming.get()
         if message is not None:
             return message
         error = self._ended()
-        assert self._connection.end is not None
-        raise StopAsyncIteration if self._connection.end.quiet else error
+        assert self._line.end is not None
+        raise StopAsyncIteration if self._line.end.quiet else error
 
     def _ended(self) -> ConnectionClosed:
-        assert self._connection.end is not None
+        assert self._line.end is not None
         self._told = True
-        return self._connection.end.error()
+        return self._line.end.error()
 
     async def ping(self) -> float:
         """
@@ -113,34 +106,47 @@ class Client:
             ConnectionClosed: the connection ended before the answer came.
 
         """
-        return await self._connection.ping()
+        return await self._line.ping()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Send what is pending and then a close frame, and wait until the server has answered and hung up.
 
         Messages which the server sent before its answer can still be received, now or later. Does not raise
-        when the server fails to answer in time (``close_timeout``): :attr:`close_code` is then 1006.
-        Cancelled, the closing goes on. Leaving ``open_client()`` does the same, but throws away what is
-        unread.
+        when the server fails to answer in time (``close_timeout``): :attr:`end` then says so. Cancelled, the
+        closing goes on. Leaving ``open_client()`` does the same, but throws away what is unread.
         """
-        self._connection.start_close(code, reason)
-        await self._connection.ended.wait()
+        await self._line.close(code, reason)
+
+    @property
+    def address(self) -> str:
+        """The URL in its full form, without a password."""
+        return str(self._line.address)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server chose, if any."""
+        return self._line.agreed.subprotocol
+
+    @property
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """The header fields of the server's handshake, names in lower case."""
+        return self._line.agreed.headers
 
     @property
     def end(self) -> End | None:
-        """How the connection ended; None: it is open."""
-        return self._connection.end
+        """How it ended; None: the connection is open, or will come back."""
+        return self._line.end
 
     @property
     def close_code(self) -> int | None:
         """The code it ended with: 1005 if none was given, 1006 without a close frame; None: it is open."""
-        return self._connection.end.code if self._connection.end else None
+        return self._line.end.code if self._line.end else None
 
     @property
     def close_reason(self) -> str | None:
         """What the close frame gave as the reason; None: the connection is open."""
-        return self._connection.end.reason if self._connection.end else None
+        return self._line.end.reason if self._line.end else None
 
 
 @asynccontextmanager
@@ -157,61 +163,32 @@ async def open_client(url: str, **options: Unpack[Options]) -> AsyncIterator[Cli
 
     Raises:
         OptionError: the URL or an option cannot work; nothing was tried.
-        ConnectFailed: no connection; :class:`Rejected` and :class:`CertificateNotTrusted` say more.
+        ConnectFailed: no connection; its subclasses say more.
         ConnectionLost: on leaving, if the connection was lost and no call before has said so.
 
     """
-    address, chosen = parse_address(url), ClientOptions(**options)
-    connection, agreed = await connect(address, chosen)
-    client = Client(address, connection, agreed)
+    line = Line(parse_address(url), ClientOptions(**options))
+    await line.connect()
+    client = Client(line)
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(connection.run)
+            nursery.start_soon(line.run)
             try:
                 yield client
             except BaseException as error:
                 failure = error
                 if not isinstance(error, Exception):
                     nursery.cancel_scope.cancel()
-            connection.incoming.discard()
+            line.incoming.discard()
             await client.close()
     except BaseExceptionGroup as group:
-        # Only being cancelled while closing comes to this; all else would be a bug of ours.
-        _, bugs = group.split(trio.Cancelled)
-        if bugs is not None:
+        # Only being cancelled while closing comes to this, or an exception of the caller's `on_change`.
+        _, others = group.split(trio.Cancelled)
+        if others is not None:
             raise
         raise failure or group.exceptions[0] from None
     if failure is not None:
         raise failure
-    end = connection.end
-    if end is not None and not client._told and (not end.polite or end.unsent):
-        raise end.error()
-
-
-async def connect(address: Address, options: ClientOptions) -> tuple[Connection, Upgrade]:
-    """
-    Dial and shake hands. Cancelled or failed, it leaves no socket behind.
-
-    Raises:
-        ConnectFailed: no connection within ``connect_timeout``.
-
-    """
-    try:
-        with trio.fail_after(options.connect_timeout):
-            stream = await dial(address, options.ssl_context)
-            try:
-                agreed = await upgrade(
-                    stream,
-                    where=str(address),
-                    host=address.host_header,
-                    resource=address.resource,
-                    headers=options.headers,
-                    subprotocols=options.subprotocols,
-                )
-            except BaseException:
-                await trio.aclose_forcefully(stream)
-                raise
-    except trio.TooSlowError:
-        raise ConnectFailed(f"{address} did not answer within {options.connect_timeout:g} s") from None
-    return Connection(stream, str(address), agreed.trailing, options), agreed
+    if line.end is not None and not client._told and (not line.end.polite or line.end.unsent):
+        raise line.end.error()

@@ -8,6 +8,7 @@ behaves, makes an exception of these tasks: how it ended is recorded once, in :a
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 
 import trio
 import wsproto.events as events
@@ -35,13 +36,24 @@ class Connection:
     """
     A connection whose handshake is done. :meth:`run` drives it; the other methods are for the program.
 
-    ``where`` names the server in sentences. ``trailing`` is what came right behind the handshake.
+    ``where`` names the server in sentences. ``trailing`` is what came right behind the handshake. Messages go
+    to ``incoming``. ``on_end`` is called once, with :attr:`end` set; the socket is free when :meth:`run`
+    returns.
     """
 
-    def __init__(self, stream: trio.abc.Stream, where: str, trailing: bytes, options: ClientOptions) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        where: str,
+        trailing: bytes,
+        options: ClientOptions,
+        incoming: Incoming,
+        on_end: Callable[[Connection], None],
+    ) -> None:
         self.end: End | None = None
-        self.ended = trio.Event()
-        self.incoming = Incoming()
+        self.over = trio.Event()
+        self._incoming = incoming
+        self._on_end = on_end
         self._stream = stream
         self._where = where
         self._options = options
@@ -49,7 +61,6 @@ class Connection:
         self._outgoing = Outgoing()
         self._parts: list[str | bytes] = []
         self._size = 0
-        self._unsent = 0
         self._pings: dict[bytes, trio.Event] = {}
         self._writing = trio.CancelScope()
         self._reading = trio.CancelScope()
@@ -68,10 +79,7 @@ class Connection:
                 nursery.cancel_scope.cancel()
         finally:
             self._lose("was cut")
-            try:
-                await trio.aclose_forcefully(self._stream)
-            finally:
-                self.ended.set()
+            await trio.aclose_forcefully(self._stream)
 
     async def send(self, message: str | bytes) -> None:
         """
@@ -84,8 +92,23 @@ class Connection:
         await self._outgoing.room()
         if self.closing:
             raise (self.end or End.closing()).error()
+        self._outgoing.put(self._encode(message))
+
+    def send_first(self, message: str | bytes | None, frames: Sequence[bytes | bytearray]) -> None:
+        """Queue, before anything else, a message and then the frames that another connection had left."""
+        if message is not None:
+            self._outgoing.put(self._encode(message))
+        for frame in frames:
+            self._outgoing.put(frame)
+
+    @property
+    def left(self) -> list[bytes | bytearray]:
+        """The frames of messages that were taken and of which nothing has been written."""
+        return self._outgoing.left
+
+    def _encode(self, message: str | bytes) -> bytes:
         event = events.TextMessage(message) if isinstance(message, str) else events.BytesMessage(message)
-        self._outgoing.put(self._protocol.send(event))
+        return self._protocol.send(event)
 
     async def ping(self) -> float:
         """
@@ -142,7 +165,7 @@ class Connection:
                     self._await_answer(self._answer_time)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # What the server sent before it went away can still be read, its close frame among it.
-            self._unsent = self._outgoing.close()
+            self._outgoing.close()
             self._await_answer(LINGER)
 
     def _await_answer(self, timeout: float) -> None:
@@ -163,8 +186,8 @@ class Connection:
                 self._handle(event)
                 if self.end is not None:
                     break
-            else:
-                await self.incoming.room()
+            if self.end is None:
+                await self._incoming.room()
             data = await self._receive()
             if data is None:
                 return
@@ -217,7 +240,7 @@ class Connection:
             self._give_up(1009, f"sent a message of more than {self._options.max_message_size} bytes")
         elif event.message_finished:
             empty: str | bytes = "" if isinstance(event, events.TextMessage) else b""
-            self.incoming.put(empty.join(self._parts))  # type: ignore[arg-type]
+            self._incoming.put(empty.join(self._parts))  # type: ignore[arg-type]
             self._parts, self._size = [], 0
 
     def _handle_pong(self, payload: bytes) -> None:
@@ -250,10 +273,12 @@ class Connection:
     def _finish(self, end: End) -> None:
         """Record how it ended, once, and let go everybody who waits."""
         if self.end is None:
-            self.end = end.with_unsent(self._unsent + self._outgoing.close())
-            self.incoming.end()
+            self._outgoing.close()
+            self.end = end.with_unsent(self._outgoing.in_doubt)
+            self.over.set()
             for answered in self._pings.values():
                 answered.set()
+            self._on_end(self)
 
     def _lose(self, how: str) -> None:
         self._finish(End.lost(self._where, how))
@@ -273,6 +298,6 @@ class Connection:
             asked = trio.current_time()
             self._outgoing.put_ping(self._protocol.send(events.Ping(os.urandom(4))))
             await trio.sleep(options.ping_timeout)
-            if self._last_sign < asked and not self.incoming.full and not self.closing:
+            if self._last_sign < asked and not self._incoming.full and not self.closing:
                 self._lose(f"gave no sign of life for {options.ping_timeout:g} s after a ping")
                 connection.cancel()

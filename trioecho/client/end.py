@@ -20,7 +20,8 @@ class End:
     How a connection ended.
 
     ``polite``: a close frame was exchanged; otherwise the connection was lost, or broken off by us because
-    the server misbehaved. ``unsent``: messages that were taken from the program but not written in whole.
+    the server misbehaved (``our_doing``). ``by_us``: we closed it. ``unsent``: messages that were taken from
+    the program but not written in whole.
     """
 
     code: int
@@ -28,6 +29,7 @@ class End:
     sentence: str
     polite: bool
     by_us: bool = False
+    our_doing: bool = False
     unsent: int = 0
 
     @property
@@ -63,7 +65,12 @@ class End:
     @classmethod
     def gave_up(cls, where: str, code: int, what: str) -> End:
         """The server did what it may not do."""
-        return cls(code, what, f"{where} {what}", False)
+        return cls(code, what, f"{where} {what}", False, our_doing=True)
+
+    @classmethod
+    def not_back(cls, sentence: str) -> End:
+        """The connection was lost before, and could not be opened again."""
+        return cls(NO_CLOSE_FRAME, "", sentence, False)
 
     @classmethod
     def lost(cls, where: str, how: str) -> End:

@@ -13,6 +13,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectionClosed",
     "ConnectionLost",
+    "NotWebSocket",
     "Rejected",
 ]
 
@@ -32,15 +33,27 @@ class CertificateNotTrusted(ConnectFailed):
     """The server's certificate was not accepted: unknown issuer, wrong name, or out of date."""
 
 
+class NotWebSocket(ConnectFailed):
+    """Something answered, but it speaks no WebSocket, or not as it was asked to."""
+
+
 class Rejected(ConnectFailed):
     """
-    The server answered the handshake with an HTTP status other than 101.
+    The server, or a proxy before it, refused with an HTTP status.
 
     ``status`` is that number, ``headers`` the response's header fields (names in lower case), ``body`` the
     start of its body (bytes, bounded).
     """
 
-    def __init__(self, where: str, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+    def __init__(
+        self,
+        where: str,
+        status: int,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+        *,
+        asked: str = "open a WebSocket",
+    ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
@@ -48,7 +61,7 @@ class Rejected(ConnectFailed):
         if len(said) > SHOWN_BODY:
             said = f"{said[:SHOWN_BODY]}…"
         super().__init__(
-            f"{where} did not open a WebSocket: it answered HTTP {status}" + (f" ({said})" if said else "")
+            f"{where} did not {asked}: it answered HTTP {status}" + (f" ({said})" if said else "")
         )
 
 

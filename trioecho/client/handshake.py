@@ -14,7 +14,7 @@ import h11
 import trio
 from wsproto.utilities import generate_accept_token, generate_nonce
 
-from trioecho.client.errors import ConnectFailed, Rejected
+from trioecho.client.errors import ConnectFailed, NotWebSocket, Rejected
 
 __all__ = ["Upgrade", "exchange", "upgrade"]
 
@@ -55,7 +55,8 @@ async def upgrade(
 
     Raises:
         Rejected: another status than 101.
-        ConnectFailed: anything else that is no WebSocket handshake.
+        NotWebSocket: what answers is no WebSocket server.
+        ConnectFailed: the connection broke off.
 
     """
     nonce = generate_nonce()
@@ -70,7 +71,11 @@ async def upgrade(
     ]
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     status, received, body = await exchange(
-        stream, http, h11.Request(method="GET", target=resource, headers=request), where=where
+        stream,
+        http,
+        h11.Request(method="GET", target=resource, headers=request),
+        where=where,
+        what="a WebSocket server",
     )
     if status != 101:
         raise Rejected(where, status, received, body)
@@ -80,25 +85,27 @@ async def upgrade(
         or "upgrade" not in fields.get("connection", "").lower()
         or fields.get("sec-websocket-accept") != generate_accept_token(nonce).decode()
     ):
-        raise ConnectFailed(f"{where} is not a WebSocket server: its handshake does not answer ours")
+        raise NotWebSocket(f"{where} is not a WebSocket server: its handshake does not answer ours")
     subprotocol = fields.get("sec-websocket-protocol")
     if subprotocol is not None and subprotocol not in subprotocols:
-        raise ConnectFailed(f"{where} chose the subprotocol {subprotocol!r}, which was not offered")
+        raise NotWebSocket(f"{where} chose the subprotocol {subprotocol!r}, which was not offered")
     if "sec-websocket-extensions" in fields:
-        raise ConnectFailed(f"{where} chose an extension, and none was offered")
+        raise NotWebSocket(f"{where} chose an extension, and none was offered")
     return Upgrade(subprotocol, received, http.trailing_data[0])
 
 
 async def exchange(
-    stream: trio.abc.Stream, http: h11.Connection, request: h11.Request, *, where: str
+    stream: trio.abc.Stream, http: h11.Connection, request: h11.Request, *, where: str, what: str
 ) -> tuple[int, Headers, bytes]:
     """
     Send one request, and return the response's status, its headers and the start of its body.
 
     A body is read only where the answer is a refusal; for it, ``MAX_BODY`` and ``BODY_TIMEOUT`` hold.
+    ``where`` names the other side in sentences, ``what`` is what it ought to be.
 
     Raises:
-        ConnectFailed: the connection broke off, or what came back is not HTTP.
+        NotWebSocket: what came back is not HTTP.
+        ConnectFailed: the connection broke off.
 
     """
     try:
@@ -111,7 +118,7 @@ async def exchange(
         unread, ended = http.trailing_data
         if ended and not unread:
             raise ConnectFailed(f"{where} closed the connection without an answer") from None
-        raise ConnectFailed(f"{where} is not a WebSocket server: what it answers is not HTTP") from None
+        raise NotWebSocket(f"{where} is not {what}: what it answers is not HTTP") from None
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         raise ConnectFailed(f"{where} broke the connection off during the handshake") from None
     assert isinstance(event, (h11.Response, h11.InformationalResponse))

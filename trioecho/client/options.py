@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from trioecho.client.changes import Change
+from trioecho.client.dial import IPVersion
+from trioecho.client.proxy import parse_proxy
+from trioecho.client.reconnect import Reconnect
 from trioecho.limits import GIB, LONGEST_WAIT, MIB, OptionError
 
 __all__ = ["ClientOptions", "Options"]
@@ -43,6 +47,11 @@ class Options(TypedDict, total=False):
     ping_interval: float
     ping_timeout: float
     max_message_size: int
+    proxy: str | bool
+    ip_version: IPVersion | None
+    greeting: str | bytes | None
+    reconnect: Reconnect | None
+    on_change: Callable[[Change], None] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +96,31 @@ class ClientOptions:
     close code 1009.
     """
 
+    proxy: str | bool = True
+    """
+    An HTTP proxy to tunnel through, as ``http://user:password@host:port``; True: what the environment says
+    (``https_proxy``, ``http_proxy``, ``all_proxy``, ``no_proxy``); False: none.
+    """
+
+    ip_version: IPVersion | None = None
+    """Use only IPv4 or only IPv6; None: whichever answers first."""
+
+    greeting: str | bytes | None = None
+    """A message to send first, on every connection."""
+
+    reconnect: Reconnect | None = None
+    """
+    Come back by this policy when the connection is lost or cannot be opened; None: don't. While away,
+    ``send()`` and ``receive()`` wait. Messages of which nothing has been written are sent after the greeting
+    of the next connection; those in the write that failed, and those the network had taken, may be lost.
+    """
+
+    on_change: Callable[[Change], None] | None = None
+    """
+    Called on every change of state, from the client's own task: it must not block, and its exceptions end the
+    client.
+    """
+
     def __post_init__(self) -> None:
         """Check every value, so that nothing further in has to."""
         for header in self.headers:
@@ -105,6 +139,10 @@ class ClientOptions:
         size = self.max_message_size
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= GIB:
             raise OptionError("max_message_size", f"must be a whole number from 1 to {GIB}, not {size!r}")
+        if not isinstance(self.proxy, bool):
+            parse_proxy(self.proxy)
+        if self.ip_version not in (None, 4, 6):
+            raise OptionError("ip_version", f"must be 4, 6 or None, not {self.ip_version!r}")
 
     @property
     def pings(self) -> bool:

@@ -90,12 +90,12 @@ class Outgoing:
         if self._pong is not None:
             chunk += self._pong
             self._pong = None
-        while self._messages and len(chunk) < MAX_PENDING:
+        while self._messages and len(chunk) < MAX_PENDING and not self.closed:
             frame = self._messages.popleft()
             self._pending -= len(frame) + OVERHEAD
             self._in_flight += 1
             chunk += frame
-        if not self._messages and self._last is not None:
+        if (self.closed or not self._messages) and self._last is not None:
             chunk += self._last
             self._last = None
         self._next_sender.unpark()
@@ -103,19 +103,22 @@ class Outgoing:
 
     @property
     def empty(self) -> bool:
-        """Whether everything put here has been taken."""
-        return not (self._messages or self._pings) and self._pong is None and self._last is None
+        """Whether there is nothing to write."""
+        if self._messages and not self.closed:
+            return False
+        return not self._pings and self._pong is None and self._last is None
 
-    def close(self) -> int:
-        """
-        Drop the messages that are not yet taken, and let go who waits for room.
-
-        Returns how many messages were not written, those of an unfinished write included: how much of that
-        the server has got is not known.
-        """
-        unsent = len(self._messages) + self._in_flight
+    def close(self) -> None:
+        """Write no further messages, and let go who waits for room."""
         self.closed = True
-        self._messages.clear()
-        self._pending = 0
         self._next_sender.unpark()
-        return unsent
+
+    @property
+    def in_doubt(self) -> int:
+        """How many messages are in an unfinished write; how much of it the server has got is not known."""
+        return self._in_flight
+
+    @property
+    def left(self) -> list[Frame]:
+        """The messages of which nothing has been written; any other connection may carry them."""
+        return list(self._messages)

@@ -1,0 +1,94 @@
+"""The policy for coming back after a connection is lost: when, how long to wait, and when not to."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from dataclasses import dataclass
+
+from trioecho.client.end import End
+from trioecho.client.errors import CertificateNotTrusted, ConnectFailed, NotWebSocket, Rejected
+from trioecho.limits import LONGEST_WAIT, OptionError
+
+__all__ = ["Reconnect"]
+
+FINAL = frozenset([1000, 1002, 1003, 1005, 1007, 1008, 1009, 1010])
+"""
+Close codes after which a server would say the same again: it is done (1000, 1005), or minds what we do. Codes
+of an application's own (from 3000) are final too, because only the application knows what they mean.
+"""
+
+STEADY = 10.0
+"""A connection that lasted so long (seconds) was a good one: the next wait is a first wait again."""
+
+MOST_DOUBLINGS = 60
+"""Past this many, a delay is at any cap there may be; it keeps the arithmetic finite."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconnect:
+    """
+    Exponential backoff with full jitter: the n-th wait is random between 0 and ``first_delay * 2 ** n``.
+
+    Spread over the whole range, a thousand clients of one restarted server do not come back in waves
+    (M. Brooker, "Exponential backoff and jitter"). Times are seconds.
+
+    Raises:
+        OptionError: a value is out of its bounds.
+
+    """
+
+    first_delay: float = 1.0
+    """The first wait is at most this long."""
+
+    longest_delay: float = 60.0
+    """No wait is longer, unless the server asked for one (Retry-After)."""
+
+    attempts: int | None = None
+    """Give up after so many failed attempts in a row; None: never."""
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for option in ("first_delay", "longest_delay"):
+            value = getattr(self, option)
+            if not isinstance(value, (int, float)) or not 0 < value <= LONGEST_WAIT:
+                raise OptionError(option, f"must be seconds from above 0 to {LONGEST_WAIT:g}, not {value!r}")
+        if self.attempts is not None and (not isinstance(self.attempts, int) or self.attempts < 1):
+            raise OptionError("attempts", f"must be None or a whole number from 1, not {self.attempts!r}")
+
+    def delay(self, attempt: int, error: Exception | None = None) -> float:
+        """How long to wait before the attempt with this number, the first being 0, after this error."""
+        backoff = min(self.longest_delay, self.first_delay * 2 ** min(attempt, MOST_DOUBLINGS))
+        return max(random.uniform(0, backoff), retry_after(error) or 0.0)
+
+    def after_end(self, end: End) -> bool:
+        """Whether to come back after a connection that ended so."""
+        return not end.by_us and not end.our_doing and end.code not in FINAL and end.code < 3000
+
+    def after_failure(self, error: ConnectFailed, attempt: int) -> bool:
+        """
+        Whether to try again after this attempt failed.
+
+        Not when the server's certificate is wrong, when it is no WebSocket server, or when it refused with
+        anything but a 5xx; except that whoever sends Retry-After wants us back.
+        """
+        if self.attempts is not None and attempt + 1 >= self.attempts:
+            return False
+        if isinstance(error, Rejected):
+            return error.status >= 500 or retry_after(error) is not None
+        return not isinstance(error, (CertificateNotTrusted, NotWebSocket))
+
+
+def retry_after(error: Exception | None) -> float | None:
+    """What a refusal says in Retry-After (RFC 9110, section 10.2.3), in seconds and at most a day."""
+    if not isinstance(error, Rejected):
+        return None
+    said = dict(error.headers).get("retry-after", "").strip()
+    if said.isascii() and said.isdigit():
+        return min(float(said[:10]), LONGEST_WAIT)
+    try:
+        until = email.utils.parsedate_to_datetime(said).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(until - time.time(), 0.0), LONGEST_WAIT)
