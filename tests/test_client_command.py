@@ -179,7 +179,9 @@ def test_a_reader_that_has_enough_ends_it_quietly() -> None:
 def test_input_that_is_not_text_is_told(collecting: str) -> None:
     code, _, err = run(collecting, stdin=b"fine\nnot \xff fine\nnever sent\n")
     assert code == 1
-    assert err.splitlines()[-1] == "trioecho: line 2 of standard input is not UTF-8 text"
+    assert err.splitlines()[-1] == (
+        "trioecho: record 2 of standard input is not UTF-8 text (--binary sends bytes as they are)"
+    )
     assert received == ["fine"]
 
 

@@ -17,6 +17,8 @@ from trioecho.cli.bench import bench
 from trioecho.cli.client import client
 from trioecho.cli.errors import Failure
 from trioecho.cli.serve import serve
+from trioecho.cli.listen import listen
+from trioecho.cli.send import send
 from trioecho.limits import OptionError
 
 __all__ = ["app", "main"]
@@ -49,6 +51,8 @@ def trioecho(
 app.command()(serve)
 app.command()(bench)
 app.command()(client)
+app.command()(listen)
+app.command()(send)
 
 
 def main() -> None:

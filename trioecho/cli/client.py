@@ -1,18 +1,17 @@
-"""``trioecho client``: talk to a WebSocket server from the shell."""
+"""``trioecho client``: talk to a WebSocket server, from a terminal or in a pipe."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
-import trio
 import typer
 
-from trioecho.cli.errors import Failure
-from trioecho.cli.leaving import Interrupted, leaving_at_signals
+from trioecho.cli.connecting import Connecting
+from trioecho.cli.notices import Notices
 from trioecho.cli.pipe import Pipe
-from trioecho.client import ClientError, open_client
-from trioecho.limits import OptionError
+from trioecho.cli.piping import ENDING, Piping
+from trioecho.cli.spread import spread
+from trioecho.cli.visit import room_of, visit
 
 __all__ = ["client"]
 
@@ -20,40 +19,31 @@ DEFAULT_URL = "ws://127.0.0.1:7890/"
 """Where `trioecho serve` listens by default."""
 
 
+@spread(piping=Piping, connecting=Connecting)
 def client(
+    *,
     url: Annotated[
-        str, typer.Argument(help="ws://, wss:// or ws+unix:; ws:// may be left out.")
+        str, typer.Argument(help="ws://, wss:// or ws+unix:/path.sock:/room; ws:// may be left out.")
     ] = DEFAULT_URL,
-    greet: Annotated[
-        str | None, typer.Option("--greet", metavar="TEXT", help="Send this message first.")
-    ] = None,
     stay: Annotated[
-        bool, typer.Option("--stay", help="Keep listening after standard input has ended.")
+        bool,
+        typer.Option("--stay", rich_help_panel=ENDING, help="Go on when standard input has ended."),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No notices on standard error but warnings.")
+    ] = False,
+    piping: Piping,
+    connecting: Connecting,
 ) -> None:
     """
     Print each message as a line, and send each line of standard input as a message.
 
-    Text is printed as it is, binary messages in base64. When standard input ends, all of it has been sent
-    and the connection is closed politely, unless --stay is given. Ctrl-C leaves politely. Exit codes: 0 fine,
-    1 the connection failed or was lost, 2 usage.
+    Text is printed as it is, binary messages in base64. When standard input ends, all of it has been sent and
+    the connection is closed politely, unless --stay, --count or --timeout say when to end. Ctrl-C leaves
+    politely, twice at once. Nothing but messages goes to standard output.
+
+    Exit codes: 0 fine (the server closed with 1000, or we did), 1 the connection failed or was lost, 2 usage,
+    130 left at once.
     """
-    try:
-        trio.run(_run, url, greet, Pipe(stay=stay))
-    except Interrupted:
-        raise typer.Exit(130) from None
-    except OptionError as error:
-        if error.option == "url":
-            raise typer.BadParameter(error.problem, param_hint="URL") from None
-        raise
-    except ClientError as error:
-        raise Failure(str(error)) from None
-
-
-async def _run(url: str, greet: str | None, pipe: Pipe) -> None:
-    async with leaving_at_signals() as leaving, open_client(url) as connected:
-        sys.stderr.write(f"connected to {connected.address}\n")
-        with leaving.politely():
-            if greet is not None:
-                await connected.send(greet)
-            await pipe.run(connected)
+    pipe = Pipe(piping.form(room_of(url)), stay=stay, count=piping.count, timeout=piping.timeout)
+    visit(url, connecting, pipe.run, Notices(quiet=quiet))

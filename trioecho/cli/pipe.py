@@ -1,5 +1,5 @@
 """
-A client between two pipes: lines of standard input are sent, messages are printed on standard output.
+A client between two pipes: records of standard input are sent, messages are written to standard output.
 
 Nothing but messages goes to standard output. A slow reader of it slows the server down, and a slow server the
 writer of standard input; what is held in between is bounded.
@@ -7,110 +7,107 @@ writer of standard input; what is held in between is bounded.
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import AsyncIterator
 
 import trio
 
 from trioecho.cli.errors import Failure
-from trioecho.cli.stdio import read_some, write_all
+from trioecho.cli.formats import Format
+from trioecho.cli.records import records
+from trioecho.cli.stdio import STDIN, STDOUT, write_all
 from trioecho.client import Client, ConnectionClosed
 
 __all__ = ["Pipe"]
 
-STDIN, STDOUT = 0, 1
-
 NORMAL = 1000
-
-MAX_LINE = 64 * 1024 * 1024
-"""The longest line of standard input that is sent (bytes); a longer one is an error, and nothing is cut."""
 
 
 class Pipe:
-    """One run of a client over standard input and output."""
+    """
+    One run of a client over standard input and output.
 
-    def __init__(self, *, stay: bool) -> None:
-        self._stay = stay
+    ``stay``: go on after standard input has ended. ``count``: end when so many messages are written.
+    ``timeout``: end when for so many seconds no message has come or gone. ``sends``: read standard input.
+    """
+
+    def __init__(
+        self, form: Format, *, stay: bool, count: int | None, timeout: float | None, sends: bool = True
+    ) -> None:
+        self._form = form
+        self._stay = stay or count is not None or timeout is not None
+        self._count = count
+        self._timeout = timeout
+        self._sends = sends
+        self._sent_all = not sends
+        self._written = 0
         self._problem: Failure | None = None
-        self._all_sent = False
+        self._silence = trio.CancelScope()
 
     async def run(self, client: Client) -> None:
         """
-        Send and print until one side has ended.
+        Send and write until one side has ended, or there was enough.
 
         Raises:
-            Failure: input that cannot be sent, or a connection that ended before its time.
+            Failure: input that cannot be sent, a connection that ended before its time, fewer messages than
+                asked for.
 
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send, client)
-            await self._print(client)
-            nursery.cancel_scope.cancel()
-        end = client.end
-        if self._problem is not None:
-            raise self._problem
-        if end is None or (end.by_us and not end.unsent):
-            return
-        if not end.polite or end.code != NORMAL or end.unsent:
-            raise Failure(str(end.error()))
-        if not self._all_sent and not os.isatty(STDIN):
-            raise Failure(f"{end.sentence}, before all of standard input was sent")
+        with self._silence:
+            self._alive()
+            async with trio.open_nursery() as nursery:
+                if self._sends:
+                    nursery.start_soon(self._send, client)
+                await self._write(client)
+                nursery.cancel_scope.cancel()
+        self._judge(client)
 
-    async def _print(self, client: Client) -> None:
+    async def _write(self, client: Client) -> None:
         try:
-            while True:
-                await write_all(STDOUT, b"".join(map(as_line, await client.receive_batch())))
+            while self._count is None or self._written < self._count:
+                messages = await client.receive_batch()
+                if self._count is not None:
+                    messages = messages[: self._count - self._written]
+                self._alive()
+                await write_all(STDOUT, b"".join(map(self._form.encode, messages)))
+                self._written += len(messages)
+                self._alive()
         except ConnectionClosed:
-            return  # What that means depends on the end, which is looked at when all is done.
+            return  # What that means is judged at the end.
         except BrokenPipeError:
             # Whoever read us has enough: that is how `| head` ends us. Python must not flush into it again.
+            self._count = None
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
 
     async def _send(self, client: Client) -> None:
         try:
-            async for line in lines():
-                await client.send(line)
+            async for number, record in records(self._form.separator):
+                try:
+                    message = self._form.decode(record)
+                except ValueError as error:
+                    raise Failure(f"record {number} of standard input {error}") from None
+                await client.send(message)
+                self._alive()
+            self._sent_all = True
         except ConnectionClosed:
-            return  # Whoever receives is told the same, and tells why.
+            return  # Whoever receives is told the same.
         except Failure as problem:
             self._problem = problem
-        self._all_sent = True
         if self._problem or not self._stay:
             await client.close()
 
+    def _alive(self) -> None:
+        """A message came or went: the silence begins again."""
+        if self._timeout is not None:
+            self._silence.deadline = trio.current_time() + self._timeout
 
-async def lines() -> AsyncIterator[str]:
-    """
-    Standard input, line by line, without the newlines; a last line without one counts too.
-
-    Raises:
-        Failure: a line is not UTF-8 or too long.
-
-    """
-    rest = bytearray()
-    number = 0
-    while chunk := await read_some(STDIN):
-        rest += chunk
-        if b"\n" in chunk:
-            whole, _, rest = rest.rpartition(b"\n")
-            for line in whole.split(b"\n"):
-                number += 1
-                yield decode(line, number)
-        elif len(rest) > MAX_LINE:
-            raise Failure(f"line {number + 1} of standard input is longer than {MAX_LINE} bytes")
-    if rest:
-        yield decode(rest, number + 1)
-
-
-def decode(line: bytes | bytearray, number: int) -> str:
-    """Take a line as text."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        raise Failure(f"line {number} of standard input is not UTF-8 text") from None
-
-
-def as_line(message: str | bytes) -> bytes:
-    """A message as it is printed: text as it is, binary in base64, so that a terminal survives it."""
-    return (message.encode() if isinstance(message, str) else base64.b64encode(message)) + b"\n"
+    def _judge(self, client: Client) -> None:
+        end = client.end
+        if self._problem is not None:
+            raise self._problem
+        if end is not None and not end.by_us and (end.code != NORMAL or not end.polite or end.unsent):
+            raise Failure(str(end.error()))
+        if end is not None and not end.by_us and not self._sent_all and not os.isatty(STDIN):
+            raise Failure(f"{end.sentence}, before all of standard input was sent")
+        if self._count is not None and self._written < self._count:
+            why = f" within {self._timeout:g} s of silence" if self._silence.cancelled_caught else ""
+            raise Failure(f"{self._written} of {self._count} messages came{why}")

@@ -9,10 +9,13 @@ has no such word, as for a file on disk, they never block for long.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import trio
 
-__all__ = ["read_some", "write_all"]
+__all__ = ["STDIN", "STDOUT", "read_some", "write_all"]
+
+STDIN, STDOUT = 0, 1
 
 READ_SIZE = 64 * 1024
 """How much is read at once (bytes): what a Linux pipe holds."""
@@ -50,8 +53,7 @@ async def write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest[:WRITE_SIZE]) :]
 
 
-async def _ready(wait: object, fd: int) -> None:
-    assert callable(wait)
+async def _ready(wait: Callable[[int], Awaitable[None]], fd: int) -> None:
     try:
         await wait(fd)
     except PermissionError:

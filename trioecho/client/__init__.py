@@ -1,5 +1,6 @@
 """The client as a library: ``open_client()`` and what it yields and raises."""
 
+from trioecho.client.address import Address, parse_address
 from trioecho.client.changes import Away, Change, Connected
 from trioecho.client.client import Client, open_client
 from trioecho.client.end import End
@@ -12,10 +13,12 @@ from trioecho.client.errors import (
     NotWebSocket,
     Rejected,
 )
-from trioecho.client.options import ClientOptions
+from trioecho.client.options import ClientOptions, Options
+from trioecho.client.proxy import basic_credentials
 from trioecho.client.reconnect import Reconnect
 
 __all__ = [
+    "Address",
     "Away",
     "CertificateNotTrusted",
     "Change",
@@ -28,7 +31,10 @@ __all__ = [
     "ConnectionLost",
     "End",
     "NotWebSocket",
+    "Options",
     "Reconnect",
     "Rejected",
+    "basic_credentials",
     "open_client",
+    "parse_address",
 ]

@@ -28,6 +28,9 @@ SLICE = 64 * 1024
 LINGER = 1.0
 """How long the server is given to hang up first after both close frames (seconds; RFC 6455, 7.1.1)."""
 
+NO_CODE = 1005
+"""What wsproto gives for a close frame without a code (RFC 6455, section 7.4.1)."""
+
 WAITED = 0.01
 """A write that took longer than this had to wait until the server took something (seconds)."""
 
@@ -64,6 +67,7 @@ class Connection:
         self._pings: dict[bytes, trio.Event] = {}
         self._writing = trio.CancelScope()
         self._reading = trio.CancelScope()
+        self._close_code: int | None = None
         self._answer_from: float | None = None
         self._answer_time = options.close_timeout
         self._last_sign = trio.current_time()
@@ -134,6 +138,7 @@ class Connection:
     def start_close(self, code: int, reason: str) -> None:
         """Queue our close frame behind what is pending, unless one has gone already; do not wait."""
         if self._protocol.state is ConnectionState.OPEN:
+            self._close_code = code
             self._outgoing.put_last(self._protocol.send(events.CloseConnection(code, reason)))
             self._writing.deadline = trio.current_time() + self._options.close_timeout
 
@@ -257,8 +262,11 @@ class Connection:
         if state is ConnectionState.REMOTE_CLOSING:
             self._finish(End.by_server(self._where, code, reason))
             self._outgoing.put_last(self._protocol.send(event.response()))
-        elif state is ConnectionState.CLOSED:
+        elif state is ConnectionState.CLOSED and code in (self._close_code, NO_CODE):
             self._finish(End.ours(code, reason))
+        elif state is ConnectionState.CLOSED:
+            # Not an answer: the server closed at the same time, for a reason of its own.
+            self._finish(End.by_server(self._where, code, reason))
         else:
             self._give_up(code, f"broke the protocol: {reason}")
 

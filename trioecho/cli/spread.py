@@ -1,0 +1,57 @@
+"""Options that several commands share, declared once as a dataclass and spread into each command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+__all__ = ["spread"]
+
+
+def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """
+    Give a command the fields of dataclasses as options of its own.
+
+    The command takes an instance of each class as the keyword argument of that name; typer sees the fields in
+    its place, each with the annotation it has in the class.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter
+            for parameter in inspect.signature(command, eval_str=True).parameters.values()
+            if parameter.name not in groups
+        ]
+        shared = [parameter for group in groups.values() for parameter in _parameters(group)]
+
+        def spread_out(**given: Any) -> None:
+            for name, group in groups.items():
+                taken = {field.name: given.pop(field.name) for field in fields(group)}
+                given[name] = group(**taken)
+            command(**given)
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+        spread_out.__name__ = command.__name__
+        # The help fits paragraphs to the terminal itself, if they are one line each.
+        paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+        spread_out.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+        spread_out.__annotations__ = {p.name: p.annotation for p in parameters}
+        spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return spread_out
+
+    return decorate
+
+
+def _parameters(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default_factory() if field.default_factory is not MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]

@@ -1,0 +1,79 @@
+"""One visit to a server by a command: connect, do its work, leave politely; every failure as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+import trio
+import typer
+
+from trioecho.cli.connecting import Connecting
+from trioecho.cli.errors import Failure
+from trioecho.cli.leaving import Interrupted, leaving_at_signals
+from trioecho.cli.notices import Notices
+from trioecho.client import (
+    CertificateNotTrusted,
+    Client,
+    ClientError,
+    ClientOptions,
+    Options,
+    open_client,
+    parse_address,
+)
+from trioecho.limits import OptionError
+
+__all__ = ["room_of", "visit"]
+
+TOO_BIG = 1009
+
+FLAGS = {"headers": "header", "subprotocols": "subprotocol", "attempts": "reconnect-attempts"} | {
+    "first_delay": "reconnect-delay",
+    "longest_delay": "reconnect-max-delay",
+}
+"""What options are called on the command line, where that is not what the library calls them."""
+
+
+def visit(
+    url: str, connecting: Connecting, work: Callable[[Client], Awaitable[None]], notices: Notices
+) -> None:
+    """
+    Run a command's work with a connection. SIGINT and SIGTERM end the work, and the connection politely.
+
+    Raises:
+        Failure: the connection failed or was lost, or the work raised it.
+        typer.BadParameter: the URL or an option cannot work.
+        typer.Exit: with 130, if a second signal cut it short.
+
+    """
+    try:
+        address, options = parse_address(url), connecting.options()
+        ClientOptions(**options)
+        options["on_change"] = lambda change: notices.change(str(address), change)
+        if connecting.insecure:
+            notices.warn("--insecure: anybody on the way can read and change what is sent")
+        trio.run(_visit, url, options, work)
+    except OptionError as error:
+        if error.option == "url":
+            raise typer.BadParameter(error.problem, param_hint="URL") from None
+        raise OptionError(FLAGS.get(error.option, error.option), error.problem) from None
+    except Interrupted:
+        raise typer.Exit(130) from None
+    except CertificateNotTrusted as error:
+        raise Failure(f"{error} (--cacert FILE trusts who issued it, --insecure anybody)") from None
+    except ClientError as error:
+        raise Failure(str(error)) from None
+
+
+async def _visit(url: str, options: Options, work: Callable[[Client], Awaitable[None]]) -> None:
+    async with leaving_at_signals() as leaving, open_client(url, **options) as client:
+        with leaving.politely():
+            await work(client)
+
+
+def room_of(url: str) -> str:
+    """Which room of a trioecho server a URL means: its path, decoded."""
+    try:
+        return unquote(parse_address(url).resource.partition("?")[0])
+    except OptionError:
+        return "/"  # `visit()` says what is wrong with the URL.
