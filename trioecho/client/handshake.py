@@ -147,3 +147,7 @@ async def _next_event(stream: trio.abc.Stream, http: h11.Connection) -> object:
         if event is not h11.NEED_DATA:
             return event
         http.receive_data(bytes(await stream.receive_some(MAX_HEAD)))
+        unread = http.trailing_data[0]
+        if http.their_state is h11.SEND_RESPONSE and unread[:5] != b"HTTP/"[: len(unread)]:
+            # A server of another protocol may greet first and then wait, as we would for the rest of a head.
+            raise h11.RemoteProtocolError("not HTTP")

@@ -153,7 +153,7 @@ class ClientOptions:
 def _check_header(header: Any) -> None:
     try:
         name, value = header
-        fine = bool(name) and set(name) <= TOKEN and isinstance(value, str)
+        fine = not isinstance(header, str) and name and set(name) <= TOKEN and isinstance(value, str)
     except (TypeError, ValueError):
         raise OptionError("headers", f"must be pairs of name and value, not {header!r}") from None
     if not fine or not value.isprintable() or not value.isascii():
