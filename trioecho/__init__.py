@@ -1,9 +1,11 @@
 """
 A WebSocket broadcast server on trio: what one client sends, every other client in its room gets.
 
-:func:`serve` runs a server, :class:`Server` is a running one, :class:`Hub` its rooms.
+:func:`serve` runs a server, :class:`Server` is a running one, :class:`Hub` its rooms; :func:`open_client`
+is a client for any WebSocket server.
 """
 
+from trioecho.client import Client, ClientError, ConnectFailed, ConnectionLost, Reconnect, open_client
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
 from trioecho.hub import Hub, TooManyRooms
@@ -15,6 +17,10 @@ from trioecho.subscription import Disconnected, Subscription
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
+    "ClientError",
+    "ConnectFailed",
+    "ConnectionLost",
     "Counters",
     "Disconnect",
     "Disconnected",
@@ -22,8 +28,10 @@ __all__ = [
     "Limits",
     "ListenError",
     "OptionError",
+    "Reconnect",
     "Server",
     "Subscription",
     "TooManyRooms",
+    "open_client",
     "serve",
 ]

@@ -16,9 +16,9 @@ from trioecho import __version__
 from trioecho.cli.bench import bench
 from trioecho.cli.client import client
 from trioecho.cli.errors import Failure
-from trioecho.cli.serve import serve
 from trioecho.cli.listen import listen
 from trioecho.cli.send import send
+from trioecho.cli.serve import serve
 from trioecho.limits import OptionError
 
 __all__ = ["app", "main"]
@@ -48,11 +48,8 @@ def trioecho(
     """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
 
 
-app.command()(serve)
-app.command()(bench)
-app.command()(client)
-app.command()(listen)
-app.command()(send)
+for command in (serve, client, listen, send, bench):
+    app.command()(command)
 
 
 def main() -> None:
