@@ -134,6 +134,7 @@ class Outbox:
                 self.full_since = trio.current_time()
             return False
         if policy == "disconnect":
+            self._discarded += batch.count
             self._owner.end(FULL)
             return True
         if not self.dropped:
@@ -246,5 +247,5 @@ class Outbox:
 
     @property
     def unsent(self) -> int:
-        """Messages that were left over: queued when it was closed, or not written in whole."""
+        """Messages left over: queued when it was closed, one too many for it, or not written in whole."""
         return self._discarded + sum([batch.count for batch in self._in_flight])
