@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
@@ -72,11 +72,9 @@ def open_wire(
     return wire
 
 
-async def read_all(stream: trio.abc.ReceiveStream, sizes: list[int] | None = None) -> bytes:
+async def read_into(data: bytearray, stream: trio.abc.ReceiveStream, sizes: Sequence[int] = ()) -> None:
     """Read to the end, in reads of ``sizes`` first (at least 1) and then as it comes."""
-    got = bytearray()
-    for size in sizes or []:
-        got += await stream.receive_some(size)
-    async for data in stream:
-        got += data
-    return bytes(got)
+    for size in sizes:
+        data += await stream.receive_some(size)
+    async for some in stream:
+        data += some

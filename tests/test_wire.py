@@ -14,7 +14,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import Connect, lockstep, memory, open_wire, read_all, small_sockets
+from parts import Connect, lockstep, memory, open_wire, read_into, small_sockets
 from traffic import Reader, masked
 
 from trioecho import frames
@@ -82,11 +82,8 @@ def test_frames_never_mix_whoever_writes_at_once(
                             await wire.write([])
                     await trio.lowlevel.checkpoint()
 
-            async def read() -> None:
-                data.extend(await read_all(far, reads))
-
             async with trio.open_nursery() as reading:
-                reading.start_soon(read)
+                reading.start_soon(read_into, data, far, reads)
                 async with trio.open_nursery() as writing:
                     for who, script in enumerate(scripts):
                         writing.start_soon(perform, script, taken[who], who)
@@ -129,7 +126,7 @@ def test_a_cancelled_write_finishes_the_frame_it_began_before_the_next(
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_extend, data, far)
+                nursery.start_soon(read_into, data, far)
                 await wire.send_all(PONG)
                 await wire.write([frame("after")])
                 await near.aclose()
@@ -139,10 +136,6 @@ def test_a_cancelled_write_finishes_the_frame_it_began_before_the_next(
             assert got[:-2] == expected[: len(got) - 2]
 
     trio.run(run)
-
-
-async def _extend(data: bytearray, stream: trio.abc.ReceiveStream) -> None:
-    data.extend(await read_all(stream))
 
 
 async def test_nothing_is_written_now_past_what_is_half_written(
@@ -155,7 +148,7 @@ async def test_nothing_is_written_now_past_what_is_half_written(
 
         async def take_what_is_there() -> None:
             with trio.move_on_after(1):
-                data.extend(await read_all(far))
+                await read_into(data, far)
 
         assert wire.write_now(frame("half", 9_000)) > 0
         await take_what_is_there()
@@ -214,7 +207,8 @@ async def test_nothing_follows_a_close_frame(streams: Connect) -> None:
         await wire.send_all(PONG)
         await wire.send_all(frames.close(1000, "again"))
         await near.aclose()
-        data = await read_all(far)
+        data = bytearray()
+        await read_into(data, far)
         assert data == frame("before") + frames.close(1001, "the end")
 
 
