@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from bench_relays import (
     stalling,
     to_everyone,
 )
+from websockets.utils import accept_key
 
 from trioecho.bench.load import Load
 from trioecho.bench.plan import Plan
@@ -135,6 +138,39 @@ def test_connecting_only() -> None:
     assert report.problems == []
     assert figures["connections_per_second"] > 0
     assert figures["server"]["cpu_us_per_connection"] > 0
+
+
+@pytest.mark.parametrize(
+    ("early", "answer", "farewells"),
+    [
+        (b"\x89\x02hi", b"\x8a\x82", {}),
+        (b"\x88\x06\x03\xf5busy", b"", {"closed with 1013 busy": 1}),
+        (b"\x80\x00", b"", {"sent a continuation of nothing": 1}),
+        (b"\x81\x83", b"", {"sent a masked frame": 1}),
+    ],
+)
+def test_frames_that_come_together_with_the_handshake(
+    early: bytes, answer: bytes, farewells: dict[str, int]
+) -> None:
+    answers = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            request = connection.recv(4096).decode()
+            key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+            head = f"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+            connection.sendall(head.encode() + early)
+            answers.append(connection.recv(2))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        port = listener.getsockname()[1]
+        report = run(f"ws://127.0.0.1:{port}/", mode="connect", subscribers=1)
+        thread.join()
+    assert answers == [answer]
+    assert report.figures()["faults"]["farewells"] == farewells
 
 
 def test_over_tls(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Results:
 
     def markdown(self, rows: list[Row]) -> str:
         """The table, and what there is to say about single fields of it."""
-        shown = [peer for peer in self.peers if any(peer == measured for _, _, measured in self._values)]
+        spoken_of = {key[-1] for key in [*self._values, *self._remarks]}
+        shown = [peer for peer in self.peers if peer in spoken_of]
         lines = ["| work | figure | " + " | ".join(shown) + " | goal |"]
         lines.append("|---|---|" + "---:|" * len(shown) + "---|")
         numbers: dict[str, int] = {}

@@ -114,7 +114,7 @@ class Load:
         for (room, own), (connected, early) in zip(seats, dial_all(self.target, paths), strict=True):
             audible = self.streams[room * per_room : (room + 1) * per_room]
             tracks = [Track(stream) for stream in audible if stream is not own or plan.to == "everyone"]
-            self._loop.add(Member(Connection(connected, own), tracks, self.faults, early=early))
+            self._loop.add(Member(Connection(connected, own), tracks, self.faults), early)
             if self.connected % 100 == 0:
                 self.tell("connecting")
         self.connecting = time.perf_counter() - self.samples["start"].wall

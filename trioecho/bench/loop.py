@@ -40,12 +40,16 @@ class Loop:
         self.closing = False
         """From then on a member that leaves is not a fault."""
 
-    def add(self, member: Member) -> None:
-        """Take in a connected member."""
+    def add(self, member: Member, early: bytes) -> None:
+        """Take in a connected member; ``early`` is what came together with the answer to its handshake."""
         self.members.add(member)
         if member.connection.stream:
             self._publishers[member.connection.stream] = member
         self._selector.register(member.connection.socket, READ, member)
+        try:
+            member.begin(early)
+        except Gone as gone:
+            self.leave(member, str(gone))
 
     def run(self, until: int, on_tick: Callable[[int], bool]) -> None:
         """

@@ -43,11 +43,7 @@ class Gone(Exception):
 
 
 class Member:
-    """
-    A connection in a room, with a track for each publisher that it should hear.
-
-    ``early`` is what came together with the answer to the handshake.
-    """
+    """A connection in a room, with a track for each publisher that it should hear."""
 
     __slots__ = (
         "_at",
@@ -63,9 +59,7 @@ class Member:
         "watched",
     )
 
-    def __init__(
-        self, connection: Connection, tracks: list[Track], faults: Faults, *, early: bytes = b""
-    ) -> None:
+    def __init__(self, connection: Connection, tracks: list[Track], faults: Faults) -> None:
         self.connection = connection
         self.tracks = tracks
         self.faults = faults
@@ -75,15 +69,27 @@ class Member:
         self._tls = isinstance(connection.socket, ssl.SSLSocket)
         self._tags = {track.stream.messages.tag: track for track in tracks}
         self._only = tracks[0] if len(tracks) == 1 else None
-        self._at = 0
+        self._at = 0 if self._only else -1
         """The place in the lone publisher's ring, in bytes; -1 while frames must be looked at one by one."""
         self._rest = b""
         """The beginning of a frame, while they are looked at one by one."""
         self._parts: list[bytes] = []
         """The fragments so far of a fragmented message, its opcode first."""
-        if early or self._only is None:
+
+    def begin(self, early: bytes) -> None:
+        """
+        Take what came together with the answer to the handshake.
+
+        Raises:
+            Gone: the connection is over already.
+
+        """
+        if early:
             self._at = -1
-            self._inspect(early)
+            try:
+                self._inspect(early)
+            except OSError as error:
+                raise Gone(error.strerror or str(error)) from error
 
     def readable(self) -> None:
         """
@@ -178,6 +184,8 @@ class Member:
         elif opcode != PONG:
             if opcode != CONTINUATION:
                 self._parts = [bytes([opcode])]
+            elif not self._parts:
+                raise Gone("sent a continuation of nothing")
             self._parts.append(payload)
             if first & FINAL:
                 opcode, parts = self._parts[0][0], self._parts[1:]

@@ -116,13 +116,15 @@ def bench(
     except UrlError as error:
         raise typer.BadParameter(str(error)) from error
     _allow_descriptors(plan.connections + SPARE_DESCRIPTORS)
+    load = Load(plan, target)
     # The run makes no cycles, and looking for them among thousands of connections takes time from the load.
     gc.disable()
-    load = Load(plan, target)
     try:
         _run(load)
     except (DialError, ProcessError) as error:
         raise Failure(str(error)) from error
+    finally:
+        gc.enable()
     report = Report(load)
     typer.echo(json.dumps(report.figures()) if as_json else "\n".join(report.lines()))
     if report.problems:
