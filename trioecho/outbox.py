@@ -182,11 +182,8 @@ class Outbox:
             if not self._in_flight:
                 break
             await self._wire.write([batch.frames for batch in self._in_flight if batch.frames])
-            for batch in self._in_flight:
-                self._done_with(batch)
+            self._done_with(self._in_flight)
             self._in_flight.clear()
-            if self.full_since is not None:
-                self._owner.freed()
         self._behind = self._closed
         self._queue = None
 
@@ -203,14 +200,15 @@ class Outbox:
             if self._closed:
                 self._queue[0].close()
         batch = await self._queue[1].receive()
-        self._done_with(batch)
-        if self.full_since is not None:
-            self._owner.freed()
+        self._done_with([batch])
         return batch
 
-    def _done_with(self, batch: Batch) -> None:
-        self.sent += batch.count
-        self.pending_bytes -= batch.cost
+    def _done_with(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            self.sent += batch.count
+            self.pending_bytes -= batch.cost
+        if self.full_since is not None:
+            self._owner.freed()
         if not self.pending_bytes:
             self.full_since = None
             if self._caught_up is not None:
