@@ -64,6 +64,7 @@ class Outbox:
         "_caught_up",
         "_closed",
         "_discarded",
+        "_forgotten",
         "_in_flight",
         "_limits",
         "_owner",
@@ -81,7 +82,7 @@ class Outbox:
         self._owner = owner
         self._limits = limits
         self._wire = wire
-        self._closed = False
+        self._closed = self._forgotten = False
         # True while batches must queue: there is a backlog, or the wire is not open yet, or there is none.
         self._behind = True
         self._queue: tuple[trio.MemorySendChannel[Batch], trio.MemoryReceiveChannel[Batch]] | None = None
@@ -215,8 +216,8 @@ class Outbox:
                 self._caught_up.set()
 
     async def wait_caught_up(self) -> None:
-        """Wait until nothing is pending, or the outbox is closed."""
-        while self.pending_bytes and not self._closed:
+        """Wait until nothing is pending, or what is has been forgotten."""
+        while self.pending_bytes and not self._forgotten:
             if self._caught_up is None or self._caught_up.is_set():
                 self._caught_up = trio.Event()
             await self._caught_up.wait()
@@ -230,6 +231,7 @@ class Outbox:
     def close(self) -> None:
         """Take no more, and forget what is queued: it counts as unsent."""
         self.finish()
+        self._forgotten = True
         while (batch := self._take_one()) is not None:
             self.pending_bytes -= batch.cost
             self._discarded += batch.count
