@@ -56,8 +56,9 @@ async def test_a_bug_while_a_client_is_sent_to_ends_that_client_only() -> None:
         async with joined(listener.url) as victim, joined(listener.url) as one, joined(listener.url) as two:
             listener.streams[0].send_fault = True
             await talk(one, two)
+            await server.event("message", level="error")
+            victim.vanish(reset=False)
             await server.event("left", why="bug")
-            await victim.wait_gone()
             await talk(one, two)
 
 
