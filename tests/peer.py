@@ -135,7 +135,7 @@ class Peer:
 
     def take_little(self) -> None:
         """Have the kernel keep little of what is not read, so that it is the server that has to."""
-        self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
 
     def vanish(self, *, reset: bool) -> None:
         """Be gone without a word of WebSocket: with a TCP reset, or in TCP's orderly way."""

@@ -174,24 +174,3 @@ async def test_endless_fragments_of_a_text_larger_in_bytes_than_in_characters_ta
             assert await peer.read_close() == 1009
         await server.event("left", address=peer.address, why="too-big")
         assert server.memory - before < 4 * MIB
-
-
-async def test_a_peer_that_never_reads_holds_up_the_others_for_the_stall_limit_only() -> None:
-    async with unharmed(stall_limit=0.3, max_pending_bytes=MIB) as server:
-        async with (
-            joined(server.url) as sender,
-            joined(server.url) as reader,
-            joined(server.url, stuck=True) as stuck,
-            trio.open_nursery() as nursery,
-        ):
-            messages = [frame(TEXT, f"{number:8}".encode() * 2**13) for number in range(100)]
-
-            async def send() -> None:
-                for message in messages:
-                    await sender.send(message)
-
-            nursery.start_soon(send)
-            for number in range(100):
-                assert await reader.read_frame() == (TEXT, f"{number:8}".encode() * 2**13)
-            left = await server.event("left", address=stuck.address)
-            assert (left["why"], left["code"]) == ("slow", 1008)
