@@ -59,6 +59,16 @@ async def nothing(*_: object) -> None:
     await trio.lowlevel.checkpoint()
 
 
+class WireOwner:
+    """Whom a wire belongs to, made of two functions."""
+
+    def __init__(
+        self, publish: Callable[[list[bytes]], Awaitable[None]], settle: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.publish = publish
+        self.settle = settle
+
+
 def open_wire(
     transport: trio.abc.Stream,
     *,
@@ -67,7 +77,7 @@ def open_wire(
     largest: int = 2**20,
 ) -> Wire:
     """Put a wire over ``transport`` whose handshake is over."""
-    wire = Wire(transport, Lane(largest), publish=publish, settle=settle, head=b"")
+    wire = Wire(transport, Lane(largest), WireOwner(publish, settle), head=b"")
     wire.open()
     return wire
 

@@ -19,7 +19,7 @@ FLOORS = [
     {"wire"},
     {"outbox"},
     {"room", "subscription", "hub"},
-    {"keepalive", "session", "listening"},
+    {"keepalive", "context", "session", "connection", "listening"},
     {"server"},
     {"cli"},
 ]

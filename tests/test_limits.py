@@ -37,7 +37,7 @@ CHOICES = {
 
 def limits_with(option: str, value: Any) -> Limits:
     """Set one option, with the other size moved out of its way."""
-    sizes = {
+    sizes: dict[str, dict[str, Any]] = {
         "max_message_size": {"max_pending_bytes": 64 * GIB},
         "max_pending_bytes": {"max_message_size": 1},
     }
@@ -63,16 +63,16 @@ def test_a_whole_number_is_taken_up_to_its_bounds_and_no_further(
     low, high = bounds
     for value in (low, high):
         assert getattr(limits_with(option, value), option) == value
-    for value in (low - 1, high + 1, -1, float(low), str(low), True, None):
-        assert_refused(option, value)
+    for wrong in (low - 1, high + 1, -1, float(low), str(low), True, None):
+        assert_refused(option, wrong)
 
 
 @pytest.mark.parametrize(("option", "low"), SECONDS.items())
 def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -> None:
     for value in (low, 1, DAY):
         assert getattr(limits_with(option, value), option) == value
-    for value in (low - 0.001, DAY + 1, float("inf"), float("nan"), "1", True, None):
-        assert_refused(option, value)
+    for wrong in (low - 0.001, DAY + 1, float("inf"), float("nan"), "1", True, None):
+        assert_refused(option, wrong)
     if option not in SWITCHED_OFF_BY_0 and low > 0:
         assert_refused(option, 0)
 
@@ -87,8 +87,9 @@ def test_0_turns_pings_off(option: str) -> None:
 def test_a_policy_is_one_of_those_there_are(option: str, choices: list[str]) -> None:
     for choice in choices:
         assert getattr(limits_with(option, choice), option) == choice
-    for value in ("", choices[0].upper(), None, 1, []):
-        assert_refused(option, value)
+    wrong: Any
+    for wrong in ("", choices[0].upper(), None, 1, []):
+        assert_refused(option, wrong)
     with pytest.raises(OptionError, match=", ".join(choices)):
         limits_with(option, "nonsense")
 

@@ -163,7 +163,7 @@ def test_it_stays_in_its_bound_and_every_message_is_sent_dropped_or_unsent(
 @given(moves)
 def test_written_now_or_later_the_client_gets_the_same_bytes(moves: list[Move]) -> None:
     limits = Limits(max_pending_bytes=2**30)
-    expected = None
+    expected: bytes | bytearray | None = None
     for connect in (sockets, small_sockets, memory, lockstep):
         result, client = trio.run(lambda connect=connect: play(connect, limits, moves, lambda _: None))  # type: ignore[misc]
         assert client.outbox.sent == sum(batch.count for batch in result.offered)

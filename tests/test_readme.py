@@ -22,7 +22,11 @@ def commands() -> list[str]:
 def test_the_embedding_example_runs_and_prints_both_messages() -> None:
     (example,) = blocks("python")
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-W", "error", "-c", example],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert (done.stdout, done.stderr) == ("from a client\nfrom the application\n", "")
 

@@ -49,7 +49,8 @@ def fragmented(draw: st.DrawFn) -> list[bytes]:
     opcode = draw(st.sampled_from([0x01, 0x02]))
     payload = draw(texts).encode() if opcode == 0x01 else draw(binaries)
     cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=4)))
-    frames, start = [], 0
+    frames: list[bytes] = []
+    start = 0
     for cut in cuts:
         frames.append(masked(0x00 if frames else opcode, payload[start:cut]))
         frames += draw(st.lists(controls, max_size=2))
@@ -127,7 +128,7 @@ class Reader:
         self.connection.receive_data(data)
         for event in self.connection.events():
             if isinstance(event, Message):
-                self._parts.append(event.data)  # type: ignore[arg-type]
+                self._parts.append(event.data)
                 if event.message_finished:
                     kind = "text" if isinstance(event, TextMessage) else "binary"
                     self.seen.append((kind, ("" if kind == "text" else b"").join(self._parts)))  # type: ignore
@@ -148,10 +149,10 @@ def seen_as(message: str | bytes) -> Seen:
 def by_client(connection: Connection, message: str | bytes, cuts: Iterable[int]) -> list[bytes]:
     """Let wsproto, as a client, make the frames of ``message``, in fragments cut at ``cuts``."""
     bounds = [0, *sorted(cut % (len(message) + 1) for cut in cuts), len(message)]
-    frames = []
+    frames: list[bytes] = []
     for start, end in itertools.pairwise(bounds):
         last = end == len(message) and len(frames) == len(bounds) - 2
-        event: Message[str] | Message[bytes]
+        event: TextMessage | BytesMessage
         if isinstance(message, str):
             event = TextMessage(message[start:end], message_finished=last)
         else:

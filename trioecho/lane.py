@@ -132,6 +132,8 @@ class Lane:
                 if length < shortest or kind == CONTROL:
                     return frames, self._step_aside(rest, data[at:])
             if length > self._allowed and kind != CONTROL:
+                if length >> 63:  # no length at all (5.2)
+                    return frames, self._step_aside(rest, data[at:])
                 return frames, self._give_up(rest)
             stop = start + length
             if stop > end:

@@ -18,7 +18,7 @@ Floor 2: imports ``lane``.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -44,10 +44,10 @@ Buffer = bytes | bytearray | memoryview
 class Owner(Protocol):
     """What a wire needs of the session it belongs to."""
 
-    async def publish(self, frames: list[bytes]) -> None:
+    def publish(self, frames: list[bytes]) -> Awaitable[None]:
         """Take the messages of one read; while it waits, nothing more is read: TCP backpressure."""
 
-    async def settle(self) -> None:
+    def settle(self) -> Awaitable[None]:
         """
         Deliver what the client is owed.
 
@@ -106,13 +106,13 @@ class Wire(trio.abc.Stream):
         self._socket: trio.socket.SocketType | None = None
         if isinstance(transport, trio.SocketStream) and os.name == "posix":
             self._socket = transport.socket
-            self.ready = True
 
     def open(self) -> None:
         """Let frames pass: the handshake's answer is out."""
         if self._opened is not None:
             self._opened.set()
             self._opened = None
+            self.ready = self._may_write_now()
 
     def write_now(self, data: Buffer) -> int:
         """
@@ -156,8 +156,11 @@ class Wire(trio.abc.Stream):
         if self.close_sent:
             return
         closing = self.close_sent = self._opened is None and data[0] == CLOSE
+        answering = self._opened is not None  # the handshake; nobody else writes yet
+        if answering:
+            self.ready = self._socket is not None
         left = self.write_now(data)
-        if closing:
+        if answering or closing:
             self.ready = False
         if left:
             async with self._turn():
