@@ -39,7 +39,7 @@ reads = st.lists(st.integers(1, 5_000), max_size=20)
 def received(data: bytes | bytearray) -> list[object]:
     """Return what a client reads in ``data``: the names of the messages, and the control frames."""
     client = Reader(client=True)
-    client.feed(data)
+    client.feed(bytes(data))
     if not client.ended:
         # wsproto says nothing of half a frame at the end; what comes after it would be part of it.
         client.feed(b"\x89\x05whole")
