@@ -10,6 +10,7 @@ Floor 4: imports ``outbox`` and below.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Protocol
 
 import trio
@@ -71,7 +72,8 @@ class Room:
         self._inbox_send, self._inbox = trio.open_memory_channel[Batch](INBOX_BATCHES)
         self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
         self._finishing = False
-        self._finish_by = float("inf")
+        self._finish_from = 0.0
+        self._finish_by = math.inf
         self._progress: trio.Event | None = None
         # What is being fanned out.
         self._taken: list[Batch] = []
@@ -108,9 +110,14 @@ class Room:
         await mark.settled.wait()
 
     async def finish(self, deadline: float) -> None:
-        """Take no more, and fan out what was taken; the slow are waited for until ``deadline``."""
+        """
+        Take no more, and fan out what was taken; the slow are waited for until ``deadline``.
+
+        Each of them for half of that time at most, so that those who are held up by another can still
+        take what the room holds for them.
+        """
         self._finishing = True
-        self._finish_by = deadline
+        self._finish_from, self._finish_by = trio.current_time(), deadline
         self.freed()
         await self.settle()
 
@@ -217,7 +224,11 @@ class Room:
         since = outbox.full_since
         if since is None:
             return trio.current_time()
-        return min(since + self._limits.stall_limit, self._finish_by)
+        patience = since + self._limits.stall_limit
+        if self._finishing:
+            share = (self._finish_by - self._finish_from) / 2
+            patience = min(patience, max(since, self._finish_from) + share, self._finish_by)
+        return patience
 
 
 def who_gets_what(batches: list[Batch], to: Audience) -> tuple[Batch | None, dict[object, Batch | None]]:
