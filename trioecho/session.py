@@ -132,7 +132,8 @@ class Session:
             with contextlib.suppress(Exception):
                 await self._close()
         except BaseException:
-            self._why = disconnect.CUT if self._why is disconnect.SHUTDOWN else disconnect.CANCELLED
+            if self._why is None or self._why is disconnect.SHUTDOWN:
+                self._why = disconnect.CANCELLED if self._why is None else disconnect.CUT
             raise
         finally:
             self._leave_room()
