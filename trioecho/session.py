@@ -132,8 +132,10 @@ class Session:
             with contextlib.suppress(Exception):
                 await self._close()
         except BaseException:
-            if self._why is None or self._why is disconnect.SHUTDOWN:
-                self._why = disconnect.CANCELLED if self._why is None else disconnect.CUT
+            if self._why is None:
+                self._why = disconnect.CANCELLED
+            elif self._why is disconnect.SHUTDOWN:
+                self._why = disconnect.CUT
             raise
         finally:
             self._leave_room()
