@@ -51,6 +51,7 @@ class Member:
         "_parts",
         "_receive",
         "_rest",
+        "_tag_length",
         "_tags",
         "_tls",
         "connection",
@@ -68,6 +69,7 @@ class Member:
         self._receive = connection.socket.recv_into
         self._tls = isinstance(connection.socket, ssl.SSLSocket)
         self._tags = {track.stream.messages.tag: track for track in tracks}
+        self._tag_length = len(next(iter(self._tags), b""))
         self._only = tracks[0] if len(tracks) == 1 else None
         self._at = 0 if self._only else -1
         """The place in the lone publisher's ring, in bytes; -1 while frames must be looked at one by one."""
@@ -139,9 +141,10 @@ class Member:
         """Look at the frames in ``buffer`` one by one; it begins with a frame."""
         at, now = 0, time.perf_counter_ns()
         while True:
-            if track := self._next_track(buffer, at):
-                messages, stream = track.stream.messages, track.stream
-                if buffer.startswith(messages.frame(track.place % messages.count), at):
+            if track := self._tags.get(buffer[at : at + self._tag_length]):
+                stream = track.stream
+                messages = stream.messages
+                if buffer.startswith(messages.frame(stream.places[track.follower] % messages.count), at):
                     stream.received(track.follower, 1, now)
                     at += messages.length
                     continue
@@ -155,14 +158,6 @@ class Member:
             self._frame(first, buffer[body:at], now)
         self._rest = buffer[at:]
         self._trust()
-
-    def _next_track(self, buffer: bytes, at: int) -> Track | None:
-        """The track of the publisher whose frame seems to begin here."""
-        if self._only:
-            return self._only
-        for track in self.tracks:  # all tags are of one length
-            return self._tags.get(buffer[at : at + len(track.stream.messages.tag)])
-        return None
 
     def _trust(self) -> None:
         """Compare whole reads again, if the rest is how the lone publisher's next frame begins."""
