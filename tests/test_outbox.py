@@ -117,6 +117,7 @@ async def play(
         if client.outbox.closed:
             nursery.cancel_scope.cancel()
         else:
+            client.outbox.finish()
             await trio.testing.wait_all_tasks_blocked()
             await near.aclose()
     client.outbox.close()
@@ -238,6 +239,7 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
             await client.outbox.wait_caught_up()
             reading.cancel_scope.cancel()
         assert client.outbox.full_since is None
+        client.outbox.close()
 
 
 async def test_disconnect_ends_the_client_at_the_first_batch_too_many(stuck: Callable[..., Client]) -> None:
@@ -278,6 +280,7 @@ async def test_what_a_client_gets_that_comes_back(when_slow: WhenSlow, arrived: 
             reading.start_soon(read_into, data, far)
             await client.outbox.wait_caught_up()
             await near.aclose()
+        client.outbox.close()
         assert bytes(data) == b"".join(batch_of(1, 100, number).frames for number in arrived)
 
 

@@ -165,6 +165,9 @@ class Outbox:
         """
         Write the backlog until there is none: the writer task.
 
+        Over a wire that cannot be written to without a task (TLS), it stays for what comes next, until the
+        outbox is closed: starting one for each batch would cost as much as the writing.
+
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: the connection takes no more.
 
@@ -174,6 +177,11 @@ class Outbox:
         assert self._wire is not None
         while True:
             size = 0
+            if self._queue is not None and not self._in_flight and not self._wire.direct:
+                try:
+                    self._in_flight.append(await self._queue[1].receive())
+                except trio.EndOfChannel:
+                    break
             while size < WRITE_BYTES and len(self._in_flight) < WRITE_BATCHES:
                 batch = self._take_one()
                 if batch is None:

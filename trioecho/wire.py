@@ -107,6 +107,11 @@ class Wire(trio.abc.Stream):
         if isinstance(transport, trio.SocketStream) and os.name == "posix":
             self._socket = transport.socket
 
+    @property
+    def direct(self) -> bool:
+        """Whether :meth:`write_now` can ever write; if not, everything needs a task."""
+        return self._socket is not None
+
     def open(self) -> None:
         """Let frames pass: the handshake's answer is out."""
         if self._opened is not None:
@@ -171,12 +176,16 @@ class Wire(trio.abc.Stream):
         """Be the one writer; meanwhile nobody may write without waiting."""
         if self._lock is None:
             self._lock = trio.Lock()
-        async with self._lock:
-            self.ready = False
-            try:
-                yield
-            finally:
-                self.ready = self._may_write_now()
+        try:
+            self._lock.acquire_nowait()  # without the trip through the scheduler that acquire() always makes
+        except trio.WouldBlock:
+            await self._lock.acquire()
+        self.ready = False
+        try:
+            yield
+        finally:
+            self.ready = self._may_write_now()
+            self._lock.release()
 
     async def _send(self, parts: Sequence[Buffer]) -> None:
         if self._broken:
