@@ -71,7 +71,10 @@ class Running(LogBook):
 
 @asynccontextmanager
 async def running(
-    *options: str, log_format: str = "json", variables: Mapping[str, str] | None = None
+    *options: str,
+    log_format: str = "json",
+    variables: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Running]:
     """
     Run ``trioecho serve`` on a free port until the block ends, then shut it down.
@@ -79,7 +82,7 @@ async def running(
     It must end by itself and with exit code 0, unless the block has ended it already.
     """
     command = [sys.executable, "-m", "trioecho", "serve", "--port", "0", "--log-format", log_format, *options]
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(patience):
         process = await trio.lowlevel.open_process(
             command, stderr=subprocess.PIPE, env=environment(**(variables or {}))
         )
