@@ -80,11 +80,11 @@ class Peer:
         await self.stream.send_all(data)
 
     async def send_until_refused(self, data: bytes) -> None:
-        """Send the same bytes again and again, until the connection takes no more."""
+        """Send the same bytes again and again, until the connection takes no more or is closed here."""
         try:
             while True:
                 await self.stream.send_all(data)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
     async def read_until(self, end: bytes) -> bytes:

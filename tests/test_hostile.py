@@ -172,5 +172,7 @@ async def test_endless_fragments_of_a_text_larger_in_bytes_than_in_characters_ta
                 + frame(CONTINUATION, final=False) * 200_000,
             )
             assert await peer.read_close() == 1009
-        await server.event("left", address=peer.address, why="too-big")
-        assert server.memory - before < 4 * MIB
+            assert server.memory - before < 4 * MIB
+            address = peer.address
+            peer.vanish(reset=True)
+            await server.event("left", address=address, why="too-big")
