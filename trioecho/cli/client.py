@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from trioecho.cli.notices import Notices
 from trioecho.cli.pipe import Pipe
 from trioecho.cli.piping import ENDING, Piping
 from trioecho.cli.spread import spread
+from trioecho.cli.stdio import STDIN, STDOUT
 from trioecho.cli.visit import room_of, visit
 
 __all__ = ["client"]
@@ -36,7 +38,9 @@ def client(
     connecting: Connecting,
 ) -> None:
     """
-    Print each message as a line, and send each line of standard input as a message.
+    Talk to a WebSocket server: print each message as a line, send each line of standard input as a message.
+
+    At a terminal there is a prompt with editing and history; /help tells its commands.
 
     Text is printed as it is, binary messages in base64. When standard input ends, all of it has been sent and
     the connection is closed politely, unless --stay, --count or --timeout say when to end. Ctrl-C leaves
@@ -45,5 +49,17 @@ def client(
     Exit codes: 0 fine (the server closed with 1000, or we did), 1 the connection failed or was lost, 2 usage,
     130 left at once.
     """
-    pipe = Pipe(piping.form(room_of(url)), stay=stay, count=piping.count, timeout=piping.timeout)
-    visit(url, connecting, pipe.run, Notices(quiet=quiet))
+    form, notices = piping.form(room_of(url)), Notices(quiet=quiet)
+    if piping == Piping() and _at_terminal():
+        # Only here, because it takes as long to load as all the rest.
+        from trioecho.cli.terminal import Terminal
+
+        visit(url, connecting, Terminal().run, notices)
+    else:
+        pipe = Pipe(form, stay=stay, count=piping.count, timeout=piping.timeout)
+        visit(url, connecting, pipe.run, notices)
+
+
+def _at_terminal() -> bool:
+    """Whether a person types, sees what comes, and has a terminal that can do more than print."""
+    return os.isatty(STDIN) and os.isatty(STDOUT) and os.environ.get("TERM", "dumb") != "dumb"

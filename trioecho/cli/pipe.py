@@ -43,9 +43,9 @@ class Pipe:
         self._problem: Failure | None = None
         self._silence = trio.CancelScope()
 
-    async def run(self, client: Client) -> None:
+    async def run(self, client: Client) -> str | None:
         """
-        Send and write until one side has ended, or there was enough.
+        Send and write until one side has ended, or there was enough; returns None.
 
         Raises:
             Failure: input that cannot be sent, a connection that ended before its time, fewer messages than
@@ -60,6 +60,7 @@ class Pipe:
                 await self._write(client)
                 nursery.cancel_scope.cancel()
         self._judge(client)
+        return None
 
     async def _write(self, client: Client) -> None:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote
+from functools import partial
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import trio
 import typer
@@ -35,10 +36,12 @@ FLAGS = {"headers": "header", "subprotocols": "subprotocol", "attempts": "reconn
 
 
 def visit(
-    url: str, connecting: Connecting, work: Callable[[Client], Awaitable[None]], notices: Notices
+    url: str, connecting: Connecting, work: Callable[[Client], Awaitable[str | None]], notices: Notices
 ) -> None:
     """
     Run a command's work with a connection. SIGINT and SIGTERM end the work, and the connection politely.
+
+    Where the work returns a room, it is run again with a connection to that.
 
     Raises:
         Failure: the connection failed or was lost, or the work raised it.
@@ -47,12 +50,11 @@ def visit(
 
     """
     try:
-        address, options = parse_address(url), connecting.options()
+        options = connecting.options()
         ClientOptions(**options)
-        options["on_change"] = lambda change: notices.change(str(address), change)
         if connecting.insecure:
             notices.warn("--insecure: anybody on the way can read and change what is sent")
-        trio.run(_visit, url, options, work)
+        trio.run(_visit, url, options, work, notices)
     except OptionError as error:
         if error.option == "url":
             raise typer.BadParameter(error.problem, param_hint="URL") from None
@@ -65,10 +67,28 @@ def visit(
         raise Failure(str(error)) from None
 
 
-async def _visit(url: str, options: Options, work: Callable[[Client], Awaitable[None]]) -> None:
-    async with leaving_at_signals() as leaving, open_client(url, **options) as client:
-        with leaving.politely():
-            await work(client)
+async def _visit(
+    url: str, options: Options, work: Callable[[Client], Awaitable[str | None]], notices: Notices
+) -> None:
+    room: str | None = None
+    async with leaving_at_signals() as leaving:
+        while True:
+            options["on_change"] = partial(notices.change, str(parse_address(url)))
+            async with open_client(url, **options) as client:
+                with leaving.politely():
+                    room = await work(client)
+            if room is None:
+                break
+            url, room = in_room(url, room), None
+
+
+def in_room(url: str, room: str) -> str:
+    """The URL of another room of the same server."""
+    path = "/" + quote(room.removeprefix("/"))
+    if url.startswith("ws+unix:"):
+        return ":".join([*url.split(":")[:2], path])
+    parts = urlsplit(url if "://" in url else f"ws://{url}")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
 def room_of(url: str) -> str:

@@ -1,0 +1,250 @@
+"""`trioecho client` at a pseudo terminal: typing while messages arrive, commands, history, leaving."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+from client_peers import ENVIRONMENT, command, websockets_server
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.server import ServerConnection
+
+from trioecho.cli.visible import visible
+
+DEADLINE = 10.0
+CTRL_C, CTRL_D, CTRL_R, UP, ENTER = "\x03", "\x04", "\x12", "\x1b[A", "\r"
+PASTE = "\x1b[200~{}\x1b[201~"
+
+
+class AnsweringScreen(pyte.Screen):
+    """A terminal that says where its cursor is when it is asked, as real ones do."""
+
+    def __init__(self, answer: Callable[[str], None]) -> None:
+        super().__init__(100, 24)
+        self.answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self.answer(data)
+
+
+class Person:
+    """Somebody at a terminal with the client in it."""
+
+    def __init__(self, url: str, home: Path, *arguments: str) -> None:
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.before = termios.tcgetattr(self.slave)
+        self.screen = AnsweringScreen(self.type)
+        self.stream = pyte.ByteStream(self.screen)
+        self.process = subprocess.Popen(
+            command("client", url, *arguments),
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            env=ENVIRONMENT | {"TERM": "xterm", "XDG_STATE_HOME": str(home), "NO_COLOR": "1"},
+        )
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def see(self, pattern: str) -> None:
+        """Wait until a pattern stands on the screen, as a terminal would show it."""
+        deadline = time.monotonic() + DEADLINE
+        while not re.search(pattern, self.shown(), re.MULTILINE):
+            assert time.monotonic() < deadline, f"no {pattern!r} on\n{self.shown()}"
+            self.look()
+
+    def shown(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def look(self) -> None:
+        """Take what is new on the terminal, waiting a little for it."""
+        if select.select([self.master], [], [], 0.05)[0]:
+            self.stream.feed(os.read(self.master, 65536))
+
+    def leave(self) -> int:
+        """Wait for the client's end; the terminal must be as it was. Returns the exit code."""
+        deadline = time.monotonic() + DEADLINE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still there:\n{self.shown()}"
+            self.look()
+        assert termios.tcgetattr(self.slave) == self.before
+        return self.process.returncode
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+class Room:
+    """A server that keeps what it gets and says what a test wants."""
+
+    def __init__(self) -> None:
+        self.got: list[str | bytes] = []
+        self.paths: list[str] = []
+        self.codes: list[int | None] = []
+        self.connection: ServerConnection | None = None
+        self.arrived = threading.Condition()
+
+    def handle(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        self.paths.append(connection.request.path)
+        self.connection = connection
+        with suppress(ConnectionClosedError):
+            for message in connection:
+                with self.arrived:
+                    self.got.append(message)
+                    self.arrived.notify_all()
+        self.codes.append(connection.close_code)
+
+    def wait_for(self, *messages: str | bytes) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.got == list(messages), DEADLINE), self.got
+
+    def say(self, message: str | bytes) -> None:
+        assert self.connection is not None
+        self.connection.send(message)
+
+
+@pytest.fixture
+def room() -> Iterator[tuple[Room, str]]:
+    room = Room()
+    with websockets_server(room.handle) as url:
+        yield room, url
+
+
+@pytest.fixture
+def person(room: tuple[Room, str], tmp_path: Path) -> Iterator[Person]:
+    person = Person(room[1], tmp_path)
+    person.see("^>")
+    yield person
+    person.close()
+
+
+def test_typing_while_messages_arrive(person: Person, room: tuple[Room, str]) -> None:
+    person.type("half a lin")
+    person.see("half a lin")
+    room[0].say("meanwhile")
+    room[0].say("twice\nover")
+    room[0].say(b"\x00\xff")
+    person.see(
+        r"^connected to .*\n\d\d:\d\d:\d\d ◂ meanwhile\n"
+        r"\S+ ◂ twice\n +over\n\S+ ◂ \[2 bytes\] 00 ff\n> half a lin$"
+    )
+    person.resize(30, 60)
+    person.type("e" + ENTER)
+    room[0].wait_for("half a line")
+    person.see(r"▸ half a line$")
+    person.see(r"in 3 · out 1")
+    person.type(CTRL_D)
+    assert person.leave() == 0
+    assert room[0].codes == [1000]
+
+
+def test_escape_sequences_of_a_server_do_nothing(person: Person, room: tuple[Room, str]) -> None:
+    room[0].say("\x1b[2Jcleared\x07\x9b31m")
+    person.see(re.escape(r"\x1b[2Jcleared\x07\x9b31m"))
+    person.type(CTRL_C)
+    assert person.leave() == 0
+    assert visible("tab\tnewline\nümläut") == "tab\tnewline\nümläut"
+
+
+def test_a_paste_of_several_lines_is_one_message(person: Person, room: tuple[Room, str]) -> None:
+    person.type(PASTE.format("one\ntwo") + ENTER)
+    room[0].wait_for("one\ntwo")
+    person.type("/quit" + ENTER)
+    assert person.leave() == 0
+
+
+def test_commands(person: Person, room: tuple[Room, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\x01\x02")
+    person.type("/help" + ENTER)
+    person.see("/binary FILE")
+    person.type("/ping" + ENTER)
+    person.see(r"^\d+\.\d\d ms$")
+    person.type(f"/binary {tmp_path}/file{ENTER}")
+    person.type(f"/binary {tmp_path}/none{ENTER}")
+    person.see("cannot be read: No such file or directory")
+    person.type("//slash" + ENTER)
+    room[0].wait_for(b"\x01\x02", "/slash")
+    person.type("/close 7 x" + ENTER)
+    person.see("a close code is 1000, or from 3000 to 4999")
+    person.type("/close 4000 for a reason" + ENTER)
+    assert person.leave() == 0
+    assert room[0].codes == [4000]
+
+
+def test_another_room(person: Person, room: tuple[Room, str]) -> None:
+    person.type("/room a b" + ENTER)
+    person.see(r"connected to .*/a%20b\n>")
+    person.type(CTRL_D)
+    assert person.leave() == 0
+    assert room[0].paths == ["/", "/a%20b"]
+
+
+def test_history_is_kept_and_can_be_searched(room: tuple[Room, str], tmp_path: Path) -> None:
+    for typed in ("find me" + ENTER, UP + ENTER, CTRL_R + "ind" + ENTER + ENTER):
+        person = Person(room[1], tmp_path)
+        person.see("^>")
+        person.type(typed)
+        person.see("▸ find me")
+        person.type(CTRL_D)
+        assert person.leave() == 0
+        person.close()
+    assert room[0].got == ["find me"] * 3
+    assert (tmp_path / "trioecho" / "history").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_server_ends_it(person: Person, room: tuple[Room, str]) -> None:
+    assert room[0].connection is not None
+    person.type("unfinished")
+    person.see("unfinished")
+    room[0].connection.close(1011, "broken")
+    person.see(r"1011 \(internal error\), broken")
+    assert person.leave() == 1
+
+
+def test_a_signal_restores_the_terminal(person: Person, room: tuple[Room, str]) -> None:
+    person.process.send_signal(signal.SIGTERM)
+    assert person.leave() == 0
+
+
+def test_no_prompt_where_the_output_is_a_pipe(room: tuple[Room, str]) -> None:
+    """With a terminal for input alone, lines are read as the terminal gives them, and Ctrl-D ends it."""
+    master, slave = pty.openpty()
+    client: subprocess.Popen[Any] = subprocess.Popen(
+        command("client", room[1]), stdin=slave, stdout=subprocess.PIPE, env=ENVIRONMENT | {"TERM": "xterm"}
+    )
+    os.write(master, b"a line\n")
+    room[0].wait_for("a line")
+    room[0].say("an answer")
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"an answer\n"
+    os.write(master, CTRL_D.encode())
+    assert client.wait(timeout=DEADLINE) == 0
+    assert client.stdout.read() == b""
+    client.stdout.close()
+    os.close(master)
+    os.close(slave)
