@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,51 +19,53 @@ from client_peers import (
     frame,
     frames_sent,
     raw_server,
+    run_here,
     shake_hands,
     websockets_server,
 )
 from websockets.sync.server import ServerConnection
 
 
-def run(*arguments: str, stdin: str | bytes = b"") -> tuple[int, bytes, str]:
-    """Run the client to its end: exit code, standard output, standard error."""
-    done = subprocess.run(
-        command("client", *arguments),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        timeout=20,
-        env=ENVIRONMENT,
-    )
-    return done.returncode, done.stdout, done.stderr.decode()
+@dataclass
+class Collector:
+    """A server that keeps what one client sends."""
 
+    url: str = ""
+    received: list[str | bytes] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
 
-received: list[str | bytes] = []
+    def collect(self, connection: ServerConnection) -> None:
+        self.received.extend(connection)
+        self.over.set()
+
+    def collected(self) -> list[str | bytes]:
+        assert self.over.wait(10)
+        return self.received
 
 
 @pytest.fixture
-def collecting() -> Iterator[str]:
-    """A server that keeps what it gets."""
-
-    def collect(connection: ServerConnection) -> None:
-        received.extend(connection)
-
-    received.clear()
-    with websockets_server(collect) as url:
-        yield url
+def collecting() -> Iterator[Collector]:
+    collector = Collector()
+    with websockets_server(collector.collect) as collector.url:
+        yield collector
 
 
-def test_the_greeting_and_every_line_are_sent_and_nothing_is_printed(collecting: str) -> None:
-    code, out, err = run(collecting, "--greet", "Hello Server!", stdin="one\n\ntwo\nlast without a newline")
+def test_the_greeting_and_every_line_are_sent_and_nothing_is_printed(collecting: Collector) -> None:
+    code, out, err = run_here(
+        "client", collecting.url, "--greet", "Hello Server!", stdin="one\n\ntwo\nlast without a newline"
+    )
     assert (code, out) == (0, b"")
-    assert received == ["Hello Server!", "one", "", "two", "last without a newline"]
-    assert err == f"connected to {collecting}\n"
+    assert collecting.collected() == ["Hello Server!", "one", "", "two", "last without a newline"]
+    assert err == f"connected to {collecting.url}\n"
 
 
-def test_a_file_as_standard_input(collecting: str, tmp_path: Path) -> None:
+def test_a_file_as_standard_input(collecting: Collector, tmp_path: Path) -> None:
     (tmp_path / "lines").write_text("".join(f"{number}\n" for number in range(5000)))
     with (tmp_path / "lines").open() as stdin:
-        subprocess.run(command("client", collecting), stdin=stdin, check=True, env=ENVIRONMENT, timeout=20)
-    assert received == [str(number) for number in range(5000)]
+        subprocess.run(
+            command("client", collecting.url), stdin=stdin, check=True, env=ENVIRONMENT, timeout=20
+        )
+    assert collecting.collected() == [str(number) for number in range(5000)]
 
 
 async def test_messages_are_printed_until_the_answer_to_our_close_frame() -> None:
@@ -86,7 +90,7 @@ def test_a_server_that_is_done_is_fine() -> None:
         connection.send("only")
 
     with websockets_server(one) as url:
-        assert run(url, "--stay")[:2] == (0, b"only\n")
+        assert run_here("client", url, "--stay")[:2] == (0, b"only\n")
 
 
 def test_a_server_that_goes_away_is_not() -> None:
@@ -94,7 +98,7 @@ def test_a_server_that_goes_away_is_not() -> None:
         connection.close(1012, "new version")
 
     with websockets_server(away) as url:
-        code, out, err = run(url, "--stay")
+        code, out, err = run_here("client", url, "--stay")
     assert (code, out) == (1, b"")
     assert err.splitlines()[-1] == (
         f"trioecho: {url} closed the connection: 1012 (service restart), new version"
@@ -176,13 +180,13 @@ def test_a_reader_that_has_enough_ends_it_quietly() -> None:
         client.stderr.close()
 
 
-def test_input_that_is_not_text_is_told(collecting: str) -> None:
-    code, _, err = run(collecting, stdin=b"fine\nnot \xff fine\nnever sent\n")
+def test_input_that_is_not_text_is_told(collecting: Collector) -> None:
+    code, _, err = run_here("client", collecting.url, stdin=b"fine\nnot \xff fine\nnever sent\n")
     assert code == 1
     assert err.splitlines()[-1] == (
         "trioecho: record 2 of standard input is not UTF-8 text (--binary sends bytes as they are)"
     )
-    assert received == ["fine"]
+    assert collecting.collected() == ["fine"]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_input_that_is_not_text_is_told(collecting: str) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], code: int, sentence: str) -> None:
-    got, out, err = run(*arguments)
+    got, out, err = run_here("client", *arguments)
     assert (got, out) == (code, b"")
     assert sentence in err
     assert err.startswith("trioecho: ") and err.count("\n") == 1
@@ -205,7 +209,7 @@ def test_bad_input_is_one_sentence(arguments: list[str], code: int, sentence: st
 def test_an_unreachable_server_is_one_sentence() -> None:
     with websockets_server() as url:
         pass
-    assert run(url) == (
+    assert run_here("client", url) == (
         1,
         b"",
         f"trioecho: cannot connect to {url}: connection refused (nothing listens there)\n",

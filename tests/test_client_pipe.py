@@ -11,7 +11,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from client_peers import ENVIRONMENT, command, websockets_server
+import trio
+from client_peers import (
+    ENVIRONMENT,
+    RawServer,
+    command,
+    frame,
+    raw_server,
+    run_here,
+    shake_hands,
+    websockets_server,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from websockets.sync.server import ServerConnection
@@ -19,12 +29,6 @@ from websockets.sync.server import ServerConnection
 from trioecho.cli.formats import AsTheyAre, Json, Records
 
 ROOM = "/a room"
-
-
-def run(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
-    """Run a command to its end: exit code, standard output, standard error."""
-    done = subprocess.run(command(*arguments), input=stdin, capture_output=True, timeout=20, env=ENVIRONMENT)
-    return done.returncode, done.stdout, done.stderr.decode()
 
 
 def talking(connection: ServerConnection) -> None:
@@ -48,15 +52,15 @@ def echo_url() -> Iterator[str]:
 
 
 def test_null_separates_messages_that_may_hold_newlines(talker: str) -> None:
-    assert run("listen", talker, "--null") == (0, b"text\0AP8=\0\0", f"connected to {talker}\n")
+    assert run_here("listen", talker, "--null") == (0, b"text\0AP8=\0\0", f"connected to {talker}\n")
 
 
 def test_raw_writes_bytes_as_they_are(talker: str) -> None:
-    assert run("listen", talker, "--raw", "--quiet") == (0, b"text\x00\xff", "")
+    assert run_here("listen", talker, "--raw", "--quiet") == (0, b"text\x00\xff", "")
 
 
 def test_json_tells_time_type_and_room(talker: str) -> None:
-    code, out, _ = run("listen", f"{talker}a%20room?x=y", "--json")
+    code, out, _ = run_here("listen", f"{talker}a%20room?x=y", "--json")
     first, second, third = (json.loads(line) for line in out.splitlines())
     assert code == 0
     assert time.time() - 60 < time.mktime(time.strptime(first.pop("time")[:19], "%Y-%m-%dT%H:%M:%S"))
@@ -75,33 +79,33 @@ def test_json_tells_time_type_and_room(talker: str) -> None:
     ],
 )
 def test_what_goes_in_comes_out(echo_url: str, arguments: list[str], stdin: bytes, out: bytes) -> None:
-    assert run("client", echo_url, *arguments, stdin=stdin)[:2] == (0, out)
+    assert run_here("client", echo_url, *arguments, stdin=stdin)[:2] == (0, out)
 
 
 def test_json_goes_in_as_it_came_out(echo_url: str) -> None:
     given = b'"bare"\n{"time": "never", "data": "t\\nx"}\n{"base64": "AP8="}\n'
-    code, out, _ = run("client", echo_url, "--json", "--count=3", stdin=given)
+    code, out, _ = run_here("client", echo_url, "--json", "--count=3", stdin=given)
     assert code == 0
-    assert run("client", echo_url, "--json", "--count=3", stdin=out)[0] == 0
+    assert run_here("client", echo_url, "--json", "--count=3", stdin=out)[0] == 0
     got = [json.loads(line) for line in out.splitlines()]
     assert [one.get("data", one.get("base64")) for one in got] == ["bare", "t\nx", "AP8="]
 
 
 def test_fewer_messages_than_asked_for_is_a_failure(talker: str, echo_url: str) -> None:
-    code, out, err = run("listen", talker, "--count=4")
+    code, out, err = run_here("listen", talker, "--count=4")
     assert (code, out) == (1, b"text\nAP8=\n\n")
     assert err.splitlines()[-1] == "trioecho: 3 of 4 messages came"
-    code, out, err = run("client", echo_url, "--count=2", "--timeout=0.2", stdin=b"x\n")
+    code, out, err = run_here("client", echo_url, "--count=2", "--timeout=0.2", stdin=b"x\n")
     assert (code, out) == (1, b"x\n")
     assert err.splitlines()[-1] == "trioecho: 1 of 2 messages came within 0.2 s of silence"
 
 
 def test_more_messages_than_asked_for_are_not_printed(talker: str) -> None:
-    assert run("listen", talker, "--count=1")[:2] == (0, b"text\n")
+    assert run_here("listen", talker, "--count=1")[:2] == (0, b"text\n")
 
 
 def test_silence_ends_it_and_that_is_fine(echo_url: str) -> None:
-    assert run("client", echo_url, "--timeout=0.2", stdin=b"x\n")[:2] == (0, b"x\n")
+    assert run_here("client", echo_url, "--timeout=0.2", stdin=b"x\n")[:2] == (0, b"x\n")
 
 
 def test_yes_is_fine(echo_url: str) -> None:
@@ -185,17 +189,26 @@ def test_a_slow_server_slows_standard_input() -> None:
 def test_send_sends_and_leaves() -> None:
     got: list[str | bytes] = []
     with websockets_server(lambda connection: got.extend(connection)) as url:
-        assert run("send", url, "one", "two words", "") == (0, b"", "")
-        assert run("send", url, stdin=b"all of\nit\n") == (0, b"", "")
-        assert run("send", "--binary", url, stdin=b"\xff\n") == (0, b"", "")
+        assert run_here("send", url, "one", "two words", "") == (0, b"", "")
+        assert run_here("send", url, stdin=b"all of\nit\n") == (0, b"", "")
+        assert run_here("send", "--binary", url, stdin=b"\xff\n") == (0, b"", "")
     assert got == ["one", "two words", "", "all of\nit\n", b"\xff\n"]
 
 
-def test_send_says_when_it_was_not_taken() -> None:
-    with websockets_server(lambda connection: connection.close(1008, "not you")) as url:
-        code, _, err = run("send", url, "x")
-    assert code == 1
-    assert "1008 (policy violation), not you" in err
+async def test_send_says_when_it_was_not_taken() -> None:
+    """Whether the server closes before our close frame or at the same time."""
+
+    async def refuse(stream: trio.SocketStream, server: RawServer) -> None:
+        await shake_hands(stream)
+        await stream.send_all(frame(8, b"\x03\xf0not you"))
+        await server.listen(stream)
+
+    async with raw_server(refuse) as server:
+        done = await trio.run_process(
+            command("send", server.url, "x"), capture_stderr=True, check=False, env=ENVIRONMENT
+        )
+    assert done.returncode == 1
+    assert b"1008 (policy violation), not you" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ class Person:
         assert termios.tcgetattr(self.slave) == self.before
         return self.process.returncode
 
-    def close(self) -> None:
+    def __enter__(self) -> Person:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self.master)
@@ -137,10 +140,9 @@ def room() -> Iterator[tuple[Room, str]]:
 
 @pytest.fixture
 def person(room: tuple[Room, str], tmp_path: Path) -> Iterator[Person]:
-    person = Person(room[1], tmp_path)
-    person.see("^>")
-    yield person
-    person.close()
+    with Person(room[1], tmp_path) as person:
+        person.see("^>")
+        yield person
 
 
 def test_typing_while_messages_arrive(person: Person, room: tuple[Room, str]) -> None:
@@ -205,14 +207,15 @@ def test_another_room(person: Person, room: tuple[Room, str]) -> None:
 
 
 def test_history_is_kept_and_can_be_searched(room: tuple[Room, str], tmp_path: Path) -> None:
-    for typed in ("find me" + ENTER, UP + ENTER, CTRL_R + "ind" + ENTER + ENTER):
-        person = Person(room[1], tmp_path)
-        person.see("^>")
-        person.type(typed)
-        person.see("▸ find me")
-        person.type(CTRL_D)
-        assert person.leave() == 0
-        person.close()
+    for typed, enter in (("find me", ENTER), (UP, ENTER), (CTRL_R + "ind", ENTER + ENTER)):
+        with Person(room[1], tmp_path) as person:
+            person.see("^>")
+            person.type(typed)
+            person.see("find me$")
+            person.type(enter)
+            person.see("▸ find me$")
+            person.type(CTRL_D)
+            assert person.leave() == 0
     assert room[0].got == ["find me"] * 3
     assert (tmp_path / "trioecho" / "history").stat().st_mode & 0o777 == 0o600
 

@@ -8,6 +8,7 @@ writer of standard input; what is held in between is bounded.
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 
 import trio
 
@@ -81,13 +82,10 @@ class Pipe:
 
     async def _send(self, client: Client) -> None:
         try:
-            async for number, record in records(self._form.separator):
-                try:
-                    message = self._form.decode(record)
-                except ValueError as error:
-                    raise Failure(f"record {number} of standard input {error}") from None
-                await client.send(message)
-                self._alive()
+            async with aclosing(records(self._form.separator)) as given:
+                async for number, record in given:
+                    await client.send(self._decode(number, record))
+                    self._alive()
             self._sent_all = True
         except ConnectionClosed:
             return  # Whoever receives is told the same.
@@ -95,6 +93,12 @@ class Pipe:
             self._problem = problem
         if self._problem or not self._stay:
             await client.close()
+
+    def _decode(self, number: int, record: bytes) -> str | bytes:
+        try:
+            return self._form.decode(record)
+        except ValueError as error:
+            raise Failure(f"record {number} of standard input {error}") from None
 
     def _alive(self) -> None:
         """A message came or went: the silence begins again."""

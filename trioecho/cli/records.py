@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from trioecho.cli.errors import Failure
 from trioecho.cli.stdio import STDIN, read_some
@@ -13,7 +13,7 @@ MAX_RECORD = 64 * 1024 * 1024
 """The longest record that is sent (bytes); a longer one is an error, and nothing is cut."""
 
 
-async def records(separator: bytes | None) -> AsyncIterator[tuple[int, bytes]]:
+async def records(separator: bytes | None) -> AsyncGenerator[tuple[int, bytes], None]:
     """
     Read standard input in records, numbered from 1, without the separators; a last one without one counts.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from trioecho.cli.formats import as_text
 from trioecho.cli.notices import Notices
 from trioecho.cli.records import MAX_RECORD
 from trioecho.cli.spread import spread
+from trioecho.cli.stdio import STDIN
 from trioecho.cli.visit import visit
 from trioecho.client import Client, ConnectionClosed
 
@@ -78,7 +78,8 @@ def as_argument(message: str) -> str:
 
 
 def _standard_input(*, binary: bool) -> str | bytes:
-    content = sys.stdin.buffer.read(MAX_RECORD + 1)
+    with open(STDIN, "rb", closefd=False) as file:
+        content = file.read(MAX_RECORD + 1)
     if len(content) > MAX_RECORD:
         raise Failure(f"standard input is longer than {MAX_RECORD} bytes")
     try:
