@@ -35,6 +35,10 @@ RECEIVE_BYTES = 64 * 1024
 JOINED_BYTES = 64 * 1024
 """How much is joined for a stream that cannot write several buffers at once (bytes; TLS): four records."""
 
+KEPT_WAITING = 0.01
+"""A write that took longer waited for the client, and is a sign of its life (seconds; TLS). A shorter one went
+into a buffer of the system, which takes bytes for the dead too: a keepalive ping, say."""
+
 NOT_NOW = -1
 """What :meth:`Wire.write_now` returns when it wrote nothing."""
 
@@ -197,9 +201,12 @@ class Wire(trio.abc.Stream):
                 while at < len(parts) and len(joined) + len(parts[at]) <= JOINED_BYTES:
                     joined, at = joined + parts[at], at + 1
                 self._broken = True  # until it is written in whole
+                began = trio.current_time()
                 await self.transport.send_all(joined)
                 self._broken = False
-                self.moved_at = trio.current_time()
+                now = trio.current_time()
+                if now - began > KEPT_WAITING:
+                    self.moved_at = now
             return
         waiting = [*parts] if self._residue is None else [self._residue, *parts]
         begun = self._residue is not None
