@@ -242,6 +242,18 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
         client.outbox.close()
 
 
+async def test_the_room_is_told_also_when_one_write_took_all(nursery: trio.Nursery) -> None:
+    async with lockstep() as (near, far):
+        client = Client(near, Limits(max_pending_bytes=1, max_message_size=1), nursery)
+        client.outbox.open()
+        assert await fill(client, 2) == [True, False]
+        assert await far.receive_some() == batch_of(1, 100, 0).frames
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.freed_when == [0]
+        assert await fill(client, 1) == [True]
+        nursery.cancel_scope.cancel()
+
+
 async def test_disconnect_ends_the_client_at_the_first_batch_too_many(stuck: Callable[..., Client]) -> None:
     client = stuck("disconnect", 3 * COST)
     assert await fill(client, 5) == [True] * 5
@@ -290,6 +302,20 @@ async def test_an_empty_outbox_takes_any_batch(stuck: Callable[..., Client]) -> 
         client = stuck(when_slow, 1)
         assert await fill(client, 1) == [True]
         assert (client.outbox.pending_bytes, client.ended, client.first_drops) == (COST, [], 0)
+
+
+async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
+    size = 100_000
+    async with small_sockets() as (near, far), trio.open_nursery() as nursery:
+        client = Client(near, Limits(max_pending_bytes=size, max_message_size=size), nursery)
+        client.outbox.open()
+        assert client.outbox.offer(batch_of(1, size, 0))
+        assert size // 2 < client.outbox.pending_bytes < size
+        assert not client.outbox.offer(batch_of(1, size, 1))
+        assert client.outbox.full_since is not None
+        nursery.cancel_scope.cancel()
+    client.outbox.close()
+    assert client.outbox.unsent == 1
 
 
 # Closing.
