@@ -113,7 +113,7 @@ async def served(
     the server is cancelled and all connections are closed.
     """
     listener = Listener()
-    options = {"ping_interval": 0, **options}  # type: ignore[assignment,misc]
+    options = {"ping_interval": 0, **options}
     async with AsyncExitStack() as connections, trio.open_nursery() as nursery:
         server: Server = await nursery.start(partial(serve, listeners=[listener], **options))
 

@@ -22,14 +22,15 @@ LAST_SIGNS = [0, 0.5, 0.99, 1.01]
 
 
 @pytest.mark.parametrize("connect", [sockets, lockstep, memory])
-@pytest.mark.parametrize(("interval", "timeout"), RATIOS)
+@pytest.mark.parametrize(("interval", "patience"), RATIOS)
 async def test_the_dead_are_found_within_interval_plus_timeout(
-    connect: Connect, interval: float, timeout: float, autojump_clock: trio.testing.MockClock
+    connect: Connect, interval: float, patience: float, autojump_clock: trio.testing.MockClock
 ) -> None:
     """In memory a ping is always taken at once, as a system takes it for a client of TLS that is gone."""
-    async with served(connect, ping_interval=interval, ping_timeout=timeout) as (server, join):
+    async with served(connect, ping_interval=interval, ping_timeout=patience) as (server, join):
         await trio.sleep(interval / 3)  # the first comes while nobody is there to be pinged
-        last_signs, found = {}, {}
+        last_signs: dict[str, float] = {}
+        found: dict[str, float] = {}
         peers = {f"/{last}": await join(f"/{last}") for last in LAST_SIGNS}
         came = trio.current_time()
         for last, (room, peer) in zip(LAST_SIGNS, peers.items(), strict=True):
@@ -39,13 +40,13 @@ async def test_the_dead_are_found_within_interval_plus_timeout(
             for gone in set(peers) - set(server.hub.rooms) - set(found):
                 found[gone] = trio.current_time()
         while server.hub.rooms:
-            await trio.sleep(min(interval, timeout) / 100)
+            await trio.sleep(min(interval, patience) / 100)
             for gone in set(peers) - set(server.hub.rooms) - set(found):
                 found[gone] = trio.current_time()
         assert server.counters.left == {"dead": len(peers)}
         for room, last_sign in last_signs.items():
             # Rooms are looked at a hundredth of the shorter time apart.
-            assert timeout <= found[room] - last_sign <= (interval + timeout) * 1.011
+            assert patience <= found[room] - last_sign <= (interval + patience) * 1.011
 
 
 @pytest.mark.parametrize("connect", [sockets, memory])

@@ -8,12 +8,14 @@ its seconds are virtual.
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
 import trio.testing
 from parts import lockstep, memory
 from served import Peer, served
+from traffic import Seen
 
 from trioecho import Hub
 from trioecho.limits import Audience, Limits
@@ -30,7 +32,7 @@ def text(number: int) -> str:
     return f"{number:05}".ljust(SIZE - 10, ".")
 
 
-async def listen(peer: Peer, heard: list[object]) -> None:
+async def listen(peer: Peer, heard: list[Seen]) -> None:
     """Read until the end, whoever has to be waited for."""
     while (seen := await peer.next()) != ("end", None):
         heard.append(seen)
@@ -45,14 +47,14 @@ async def publish(peer: Peer, count: int, done: list[float]) -> None:
         done.append(trio.current_time())
 
 
-async def hears(heard: list[object], count: int) -> None:
+async def hears(heard: list[Seen], count: int) -> None:
     """Wait until so much was heard."""
     with trio.fail_after(100):
-        while len(heard) < count:
+        while len(heard) < count:  # noqa: ASYNC110 - the seconds are virtual
             await trio.sleep(0.001)
 
 
-def texts(count: int) -> list[object]:
+def texts(count: int) -> list[Seen]:
     return [("text", text(number)) for number in range(count)]
 
 
@@ -62,7 +64,7 @@ async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> No
     count, names = 50, ["Ada", "Bo", "Cy"]
     async with served(memory, to=to) as (server, join), trio.open_nursery() as nursery:
         peers = {name: await join("/") for name in names}
-        heard: dict[str, list[object]] = {name: [] for name in names}
+        heard: dict[str, list[Seen]] = {name: [] for name in names}
         for name, peer in peers.items():
             nursery.start_soon(listen, peer, heard[name])
 
@@ -78,17 +80,17 @@ async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> No
             for name in [*names, "application"]:
                 talking.start_soon(talk, name)
         await trio.testing.wait_all_tasks_blocked()
-        expected_of = {
-            "others": lambda me: {*names, "application"} - {me},
-            "everyone": lambda me: {*names, "application"},
-            "sender": lambda me: {me, "application"},
-        }[to]
+        everyone = {*names, "application"}
+        expected = {
+            me: everyone - {me} if to == "others" else everyone if to == "everyone" else {me, "application"}
+            for me in names
+        }
         for me in names:
-            assert len(heard[me]) == count * len(expected_of(me))
-            for sender in expected_of(me):
-                mine = [said for _, said in heard[me] if said.startswith(sender)]  # type: ignore[misc,attr-defined]
+            assert len(heard[me]) == count * len(expected[me])
+            for sender in expected[me]:
+                mine = [str(said) for _, said in heard[me] if str(said).startswith(sender)]
                 assert mine == [f"{sender} {number}" for number in range(count)]
-        for one, another in zip(names, names[1:], strict=False):
+        for one, another in pairwise(names):
             # What both heard, they heard in the same order.
             both = set(heard[one]) & set(heard[another])
             assert [each for each in heard[one] if each in both] == [
@@ -105,10 +107,10 @@ async def test_wait_loses_nothing_and_publishers_wait(autojump_clock: trio.testi
     ):
         publisher, slow, fast = await join("/"), await join("/"), await join("/")
         sent: list[float] = []
-        heard: list[object] = []
+        heard: list[Seen] = []
         nursery.start_soon(publish, publisher, count, sent)
         nursery.start_soon(listen, fast, heard)
-        got: list[object] = []
+        got: list[Seen] = []
         while len(got) < count:
             # It catches up now and then, each time before its time is over.
             await trio.sleep(STALL_LIMIT - 0.5)
@@ -135,7 +137,7 @@ async def test_one_deadline_for_all_who_are_full_then_they_are_gone(
         for _ in range(stuck):
             await join("/")
         sent: list[float] = []
-        heard: list[object] = []
+        heard: list[Seen] = []
         began = trio.current_time()
         nursery.start_soon(listen, fast, heard)
         await publish(publisher, count, sent)
@@ -161,7 +163,8 @@ async def test_a_reader_that_trickles_does_not_hold_its_room_for_ever(
         publisher, trickler = await join("/"), await join("/")
 
         async def trickle() -> None:
-            while await trickler.stream.receive_some(100):
+            while True:
+                await trickler.stream.receive_some(100)
                 await trio.sleep(0.5)
 
         nursery.start_soon(trickle)
@@ -184,7 +187,7 @@ async def test_a_stuck_client_holds_up_no_other_room(autojump_clock: trio.testin
         await join("/held")
         held_publisher = await join("/held")
         publisher, fast = await join("/free"), await join("/free")
-        heard: list[object] = []
+        heard: list[Seen] = []
         nursery.start_soon(listen, fast, heard)
         nursery.start_soon(publish, held_publisher, count, [])
         await trio.testing.wait_all_tasks_blocked()
@@ -215,7 +218,7 @@ async def test_without_waiting_nobody_is_held_up(
         trio.open_nursery() as nursery,
     ):
         publisher, fast, stuck = await join("/"), await join("/"), await join("/")
-        heard: list[object] = []
+        heard: list[Seen] = []
         nursery.start_soon(listen, fast, heard)
         began = trio.current_time()
         for number in range(count):
@@ -223,7 +226,7 @@ async def test_without_waiting_nobody_is_held_up(
             await trio.testing.wait_all_tasks_blocked()
         assert trio.current_time() == began
         assert heard == texts(count)
-        got: list[object] = []
+        got: list[Seen] = []
         if stuck_gets is None:
             # The frame that it did not take is half-written, so there is no place for a close frame.
             await trio.sleep(10)
@@ -283,7 +286,7 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
     async with trio.open_nursery() as turns:
         turns.start_soon(count_turns)
         await hub.publish("/", "hello")
-    steps = [later - earlier for earlier, later in zip(served_at_turn, served_at_turn[1:], strict=False)]
+    steps = [later - earlier for earlier, later in pairwise(served_at_turn)]
     assert max(steps) <= 500
     assert all(member.outbox.pending_bytes for member in members)
     nursery.cancel_scope.cancel()

@@ -36,8 +36,8 @@ JOINED_BYTES = 64 * 1024
 """How much is joined for a stream that cannot write several buffers at once (bytes; TLS): four records."""
 
 KEPT_WAITING = 0.01
-"""A write that took longer waited for the client, and is a sign of its life (seconds; TLS). A shorter one went
-into a buffer of the system, which takes bytes for the dead too: a keepalive ping, say."""
+"""A write that took longer waited for the client, and is a sign of its life (seconds; TLS). A shorter one
+went into a buffer of the system, which takes bytes for the dead too: a keepalive ping, say."""
 
 NOT_NOW = -1
 """What :meth:`Wire.write_now` returns when it wrote nothing."""
