@@ -78,7 +78,7 @@ class Peer:
                 data = b""
             if not data:
                 return ("end", None)
-            self._reader.feed(data)
+            self._reader.feed(bytes(data))
         self._at += 1
         return self._reader.seen[self._at - 1]
 

@@ -25,6 +25,9 @@ FLOORS = [
 ]
 """Within a floor a module may import from those beside it, as long as that makes no circle."""
 
+BESIDE = {"client", "bench"}
+"""What stands beside the server: each of these has the ground floor and itself."""
+
 TOP = {"", "__main__"}
 """The front door and the command see everything."""
 
@@ -68,11 +71,11 @@ def test_a_module_imports_only_from_floors_below(module: str) -> None:
     if part in TOP:
         return
     for imported in map(part_of, imports(MODULES[module])):
-        if part == "client":
-            allowed = FLOOR_OF.get(imported) == 0 or imported == "client"
+        if part in BESIDE:
+            allowed = FLOOR_OF.get(imported) == 0 or imported == part
         else:
-            # The command line may also have the client and the package's version.
-            above = {"client", "__version__"} if part == "cli" else set()
+            # The command line may also have those beside the server, and the package's version.
+            above = {*BESIDE, "__version__"} if part == "cli" else set()
             allowed = imported in above or FLOOR_OF.get(imported, 99) <= FLOOR_OF[part]
         assert allowed, f"{module} may not import {imported}"
 
@@ -91,7 +94,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_every_module_has_its_floor() -> None:
-    assert {part_of(module) for module in MODULES} - TOP - {"client"} <= set(FLOOR_OF)
+    assert {part_of(module) for module in MODULES} - TOP - BESIDE == set(FLOOR_OF)
 
 
 def test_the_library_loads_nothing_that_only_the_command_line_needs() -> None:

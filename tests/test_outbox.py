@@ -306,7 +306,7 @@ async def test_an_empty_outbox_takes_any_batch(stuck: Callable[..., Client]) -> 
 
 async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
     size = 100_000
-    async with small_sockets() as (near, far), trio.open_nursery() as nursery:
+    async with small_sockets() as (near, _), trio.open_nursery() as nursery:
         client = Client(near, Limits(max_pending_bytes=size, max_message_size=size), nursery)
         client.outbox.open()
         assert client.outbox.offer(batch_of(1, size, 0))
