@@ -209,14 +209,16 @@ class Room:
         """Wait until the slow have taken what they were to get; who takes too long is disconnected."""
         while held:
             self._progress = trio.Event()
-            with trio.move_on_at(min([self._patience(member.outbox) for member in held])):
-                await self._progress.wait()
+            # Before the first wait too: some may have made room while the fan-out went on.
             for member, batch in list(held.items()):
                 if member.outbox.offer(batch):
                     del held[member]
                 elif trio.current_time() >= self._patience(member.outbox):
                     del held[member]
                     member.end(SLOW)
+            if held:
+                with trio.move_on_at(min([self._patience(member.outbox) for member in held])):
+                    await self._progress.wait()
         self._progress = None
 
     def _patience(self, outbox: Outbox) -> float:
