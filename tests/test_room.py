@@ -17,7 +17,8 @@ from parts import lockstep, memory
 from served import Peer, served
 from traffic import Seen
 
-from trioecho import Hub
+from trioecho import Hub, frames
+from trioecho.batch import Batch
 from trioecho.limits import Audience, Limits
 from trioecho.subscription import Subscription
 
@@ -313,4 +314,25 @@ async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nurs
     await hub.publish("/", "two")
     assert await anext(newcomer) == "two"
     assert [await anext(members[1]), await anext(members[1])] == ["one", "two"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_makes_room_during_the_fan_out_is_not_waited_for(nursery: trio.Nursery) -> None:
+    """The first of many is full when its turn comes, and has room again before the turn of the last."""
+    hub = Hub(Limits(**BOUND), nursery)  # type: ignore[arg-type]
+    members = [Subscription(hub.limits) for _ in range(2_000)]
+    for member in members:
+        member.room = hub.enter("/", member)
+    first, last = members[0], members[-1]
+    for number in range(3):
+        assert first.outbox.offer(Batch(None, frames.encode(text(number)), 1))
+    full = first.outbox.pending_bytes
+    await hub.publish("/", text(3))
+    while first.outbox.full_since is None:
+        await trio.lowlevel.checkpoint()
+    assert await anext(first) == text(0)
+    assert not last.outbox.pending_bytes, "the fan-out was over"
+    await trio.testing.wait_all_tasks_blocked()
+    assert first.outbox.pending_bytes == full, "the room still waits"
+    assert [await anext(first) for _ in range(3)] == [text(number) for number in (1, 2, 3)]
     nursery.cancel_scope.cancel()
