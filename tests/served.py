@@ -82,14 +82,18 @@ class Peer:
         self._at += 1
         return self._reader.seen[self._at - 1]
 
-    async def rest(self) -> list[Seen]:
-        """Return all that the server says until the end; a close frame is answered."""
-        said = []
+    async def listen(self, heard: list[Seen]) -> None:
+        """Add to ``heard`` all that the server says until the end; a close frame is answered."""
         while (seen := await self.next()) != ("end", None):
-            said.append(seen)
+            heard.append(seen)
             if seen[0] == "close":
                 await self.close()
-        return said
+
+    async def rest(self) -> list[Seen]:
+        """Return all that the server says until the end."""
+        heard: list[Seen] = []
+        await self.listen(heard)
+        return heard
 
     async def close(self) -> None:
         """Send a close frame, unless the connection is gone."""

@@ -165,7 +165,7 @@ class Lane:
         return frames, b"".join(rest)
 
     def _add_fragment(self, kind: int, first: int, payload: bytes) -> bool:
-        """Add a fragment; False if it does not belong where it stands, and then nothing was changed."""
+        """Add a fragment; False if it does not belong where it stands, or is not UTF-8: the end of the lane."""
         if (kind == START) != (self._fragments is None):
             return False
         utf8 = self._utf8
@@ -174,11 +174,9 @@ class Lane:
         elif first == 0x01:
             utf8 = codecs.getincrementaldecoder("utf-8")()
         if utf8 is not None:
-            before = utf8.getstate()
             try:
                 utf8.decode(payload, final=kind == END)
             except UnicodeDecodeError:
-                utf8.setstate(before)
                 return False
         if self._fragments is None:
             self._fragments = bytearray()

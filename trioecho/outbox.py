@@ -54,7 +54,8 @@ class Outbox:
 
     Attributes:
         pending_bytes: what waits: queued, being written, or half-written.
-        full_since: when the outbox was first full and has not caught up since (trio time), or ``None``.
+        full_since: when the outbox was first full (trio time); ``None`` once it has caught up, which is
+            when all has been taken that was pending then.
         sent, dropped: messages handed to the network, and dropped by policy.
 
     """
@@ -69,6 +70,7 @@ class Outbox:
         "_limits",
         "_owner",
         "_queue",
+        "_to_catch_up",
         "_wire",
         "dropped",
         "full_since",
@@ -83,6 +85,7 @@ class Outbox:
         self._limits = limits
         self._wire = wire
         self._closed = self._forgotten = False
+        self._to_catch_up = 0
         # True while batches must queue: there is a backlog, or the wire is not open yet, or there is none.
         self._behind = True
         self._queue: tuple[trio.MemorySendChannel[Batch], trio.MemoryReceiveChannel[Batch]] | None = None
@@ -133,9 +136,10 @@ class Outbox:
         if policy == "wait":
             if self.full_since is None:
                 self.full_since = trio.current_time()
+                self._to_catch_up = self.pending_bytes
             return False
         if policy == "disconnect":
-            self._discarded += batch.count
+            self.lose(batch)
             self._owner.end(FULL)
             return True
         if not self.dropped:
@@ -216,10 +220,12 @@ class Outbox:
         for batch in batches:
             self.sent += batch.count
             self.pending_bytes -= batch.cost
+            self._to_catch_up -= batch.cost
         if self.full_since is not None:
             self._owner.freed()
+            if self._to_catch_up <= 0:
+                self.full_since = None
         if not self.pending_bytes:
-            self.full_since = None
             if self._caught_up is not None:
                 self._caught_up.set()
 
@@ -247,6 +253,10 @@ class Outbox:
             self._caught_up.set()
         if self.full_since is not None:
             self._owner.freed()
+
+    def lose(self, batch: Batch) -> None:
+        """Count a batch as unsent that was to be offered again and won't be."""
+        self._discarded += batch.count
 
     @property
     def closed(self) -> bool:

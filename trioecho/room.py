@@ -22,9 +22,9 @@ from trioecho.outbox import Outbox
 
 __all__ = ["Member", "Room"]
 
-INBOX_BATCHES = 64
-"""Reads that may wait in a room; beyond that its publishers wait, which their clients feel as TCP
-backpressure. A batch is one read of a client (64 KiB) or one larger message."""
+INBOX_BYTES = 4 * 2**20
+"""What may wait in a room to be fanned out (bytes); beyond that its publishers wait in a line, which their
+clients feel as TCP backpressure. One batch may go over it: a read of a client (64 KiB), or a larger message."""
 
 FAN_OUT_BATCHES = 256
 """Batches that one fan-out joins: enough that a write's fixed cost is spread thin."""
@@ -69,7 +69,10 @@ class Room:
         self.members: dict[Member, None] = {}
         self._scope = trio.CancelScope()
         self._limits = limits
-        self._inbox_send, self._inbox = trio.open_memory_channel[Batch](INBOX_BATCHES)
+        # Bounded in bytes, by those who send; who has to wait stands in line.
+        self._inbox_send, self._inbox = trio.open_memory_channel[Batch](math.inf)
+        self._inbox_bytes = 0
+        self._line = trio.lowlevel.ParkingLot()
         self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
         self._finishing = False
         self._finish_from = 0.0
@@ -87,27 +90,27 @@ class Room:
         A room that is finishing, or ends meanwhile because nobody is left, forgets the batch. If
         cancelled, the batch was not taken.
         """
-        if self._finishing:
-            return
+        if not self._finishing:
+            await self._take(batch)
+
+    async def _take(self, batch: Batch) -> None:
+        """Put a batch into the inbox, in its turn."""
+        if self._line or self._inbox_bytes >= INBOX_BYTES:
+            await self._line.park()
         try:
             self._inbox_send.send_nowait(batch)
-        except trio.WouldBlock:
-            try:
-                await self._inbox_send.send(batch)
-            except trio.BrokenResourceError:
-                pass  # nobody is in the room any more
-        except trio.BrokenResourceError:
-            pass
+        except trio.BrokenResourceError:  # nobody is in the room any more
+            if batch.settled is not None:
+                batch.settled.set()
+        self._inbox_bytes += batch.cost
+        if self._line and self._inbox_bytes < INBOX_BYTES:
+            self._line.unpark()
 
     async def settle(self) -> None:
         """Wait until all that has been published so far is written or in the outboxes."""
-        mark = Batch(None, b"", 0, settled=trio.Event())
-        try:
-            await self._inbox_send.send(mark)
-        except trio.BrokenResourceError:
-            return
-        assert mark.settled is not None
-        await mark.settled.wait()
+        settled = trio.Event()
+        await self._take(Batch(None, b"", 0, settled))
+        await settled.wait()
 
     async def finish(self, deadline: float) -> None:
         """
@@ -154,6 +157,7 @@ class Room:
                     self._taken.append(self._inbox.receive_nowait())
                     self._settle_taken()
             self._inbox.close()
+            self._line.unpark_all()
 
     def _settle_taken(self) -> None:
         for batch in self._taken:
@@ -187,6 +191,9 @@ class Room:
                 idle = 0
                 taken.append(batch)
                 size += len(batch.frames)
+        self._inbox_bytes -= sum([batch.cost for batch in taken])
+        if self._line:
+            self._line.unpark()
 
     async def _fan_out(self) -> dict[Member, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
@@ -215,6 +222,7 @@ class Room:
                     del held[member]
                 elif trio.current_time() >= self._patience(member.outbox):
                     del held[member]
+                    member.outbox.lose(batch)
                     member.end(SLOW)
             if held:
                 with trio.move_on_at(min([self._patience(member.outbox) for member in held])):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -187,8 +188,10 @@ class Session:
         answered = self._wire.lane.closed and self._wire.close_sent
         if answered or self._why.code == disconnect.NO_CLOSE_FRAME:
             return
+        # A server that shuts down has a deadline for them all, and slow ones may still have much to read.
+        timeout = math.inf if self._why.polite else CLOSE_TIMEOUT
         with (
-            trio.move_on_after(CLOSE_TIMEOUT),
+            trio.move_on_after(timeout),
             contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
         ):
             self._wire.lane.closing = True
