@@ -71,13 +71,18 @@ async def test_a_shutdown_delivers_what_a_stuck_client_held_up() -> None:
         joined(server.url) as reader,
         trio.open_nursery() as nursery,
     ):
-        for number in range(24):
-            await sender.send(frame(BINARY, bytes([number]) * MIB) + frame(PING))
-            assert await sender.read_frame() == (PONG, b"")  # so the server has taken it
+        taken = 0
+        with trio.move_on_after(1):  # until the stuck client holds the room, and the room its publisher
+            for number in range(24):
+                await sender.send(frame(BINARY, bytes([number]) * MIB) + frame(PING))
+                assert await sender.read_frame() == (PONG, b"")  # so the server has taken it
+                taken += 1
+        assert 2 < taken < 24
         server.signal(signal.SIGTERM)
         nursery.start_soon(read_messages_and_close, sender)
         messages, code = await read_messages_and_close(reader)
-        assert messages == [bytes([number]) * MIB for number in range(24)]
+        assert len(messages) >= taken
+        assert messages == [bytes([number]) * MIB for number in range(len(messages))]
         assert code == 1001
         code, took = await ended(server)
         assert code == 0 and took < 1.6 + SLACK
@@ -191,7 +196,7 @@ async def test_cancelling_serve_is_immediate_and_leaves_nothing_behind() -> None
             ]
             undecided = await clients.enter_async_context(connected(url))
             await undecided.send(b"GET / HT")
-            for _ in range(12):
+            for _ in range(6):
                 await peers[6].send(frame(BINARY, bytes(MIB)))
             began = trio.current_time()
             nursery.cancel_scope.cancel()

@@ -165,7 +165,7 @@ class Lane:
         return frames, b"".join(rest)
 
     def _add_fragment(self, kind: int, first: int, payload: bytes) -> bool:
-        """Add a fragment; False if it does not belong where it stands, or is not UTF-8: the end of the lane."""
+        """Add a fragment; False if it does not belong where it stands, or is not UTF-8."""
         if (kind == START) != (self._fragments is None):
             return False
         utf8 = self._utf8

@@ -23,8 +23,9 @@ from trioecho.outbox import Outbox
 __all__ = ["Member", "Room"]
 
 INBOX_BYTES = 4 * 2**20
-"""What may wait in a room to be fanned out (bytes); beyond that its publishers wait in a line, which their
-clients feel as TCP backpressure. One batch may go over it: a read of a client (64 KiB), or a larger message."""
+"""What may wait in a room to be fanned out (bytes), or as much as for one client, if that is less; beyond
+that its publishers wait in a line, which their clients feel as TCP backpressure. One batch may go over it: a
+read of a client (64 KiB), or a larger message."""
 
 FAN_OUT_BATCHES = 256
 """Batches that one fan-out joins: enough that a write's fixed cost is spread thin."""
@@ -71,6 +72,7 @@ class Room:
         self._limits = limits
         # Bounded in bytes, by those who send; who has to wait stands in line.
         self._inbox_send, self._inbox = trio.open_memory_channel[Batch](math.inf)
+        self._inbox_limit = min(INBOX_BYTES, limits.max_pending_bytes)
         self._inbox_bytes = 0
         self._line = trio.lowlevel.ParkingLot()
         self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
@@ -95,7 +97,7 @@ class Room:
 
     async def _take(self, batch: Batch) -> None:
         """Put a batch into the inbox, in its turn."""
-        if self._line or self._inbox_bytes >= INBOX_BYTES:
+        if self._line or self._inbox_bytes >= self._inbox_limit:
             await self._line.park()
         try:
             self._inbox_send.send_nowait(batch)
@@ -103,7 +105,7 @@ class Room:
             if batch.settled is not None:
                 batch.settled.set()
         self._inbox_bytes += batch.cost
-        if self._line and self._inbox_bytes < INBOX_BYTES:
+        if self._line and self._inbox_bytes < self._inbox_limit:
             self._line.unpark()
 
     async def settle(self) -> None:
