@@ -89,6 +89,11 @@ class Part:
         """Everybody is there."""
         self._since = time.monotonic()
 
+    def end(self, code: int) -> None:
+        """Take the end of the connection, which must be the server's shutdown."""
+        assert code == 1001, f"client {self.me} of room {self.room} was closed with {code}"
+        self.code = code
+
     def to_send(self) -> Message | None:
         """Return the next message if it may be sent now."""
         behind = min(got for sender, got in enumerate(self._got) if sender != self.me)
@@ -147,7 +152,7 @@ async def with_raw_bytes(stage: Stage, part: Part) -> None:
             if opcode == PING:
                 await peer.send(frame(PONG, payload))
             elif opcode == CLOSE:
-                part.code = int.from_bytes(payload[:2], "big")
+                part.end(int.from_bytes(payload[:2], "big"))
                 await peer.send(close(part.code))
             else:
                 part.take(payload.decode() if opcode == TEXT else payload)
@@ -171,7 +176,7 @@ async def with_trio_websocket(stage: Stage, part: Part) -> None:
             try:
                 part.take(await websocket.get_message())
             except ConnectionClosed as closed:
-                part.code = closed.reason.code if closed.reason else 1006
+                part.end(closed.reason.code if closed.reason else 1006)
                 return
 
 
@@ -190,7 +195,7 @@ async def with_websockets_asyncio(stage: Stage, part: Part) -> None:
             try:
                 part.take(await websocket.recv())
             except websockets.ConnectionClosed as closed:
-                part.code = closed.rcvd.code if closed.rcvd else 1006
+                part.end(closed.rcvd.code if closed.rcvd else 1006)
                 return
 
 
@@ -209,7 +214,7 @@ def with_websockets_threads(stage: Stage, part: Part) -> None:
             try:
                 part.take(websocket.recv())
             except websockets.ConnectionClosed as closed:
-                part.code = closed.rcvd.code if closed.rcvd else 1006
+                part.end(closed.rcvd.code if closed.rcvd else 1006)
                 return
 
 
