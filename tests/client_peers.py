@@ -29,10 +29,12 @@ def echo(connection: ServerConnection) -> None:
 
 
 @contextmanager
-def websockets_server(handler: Callable[[ServerConnection], None] = echo, **options: Any) -> Iterator[str]:
+def websockets_server(
+    handler: Callable[[ServerConnection], None] = echo, *, port: int = 0, **options: Any
+) -> Iterator[str]:
     """The `websockets` library's server in a thread; gives the URL."""
     options.setdefault("compression", None)
-    with serve(handler, "127.0.0.1", 0, **options) as server:
+    with serve(handler, "127.0.0.1", port, **options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -46,7 +48,10 @@ async def shake_hands(stream: trio.SocketStream) -> bytes:
     """Answer a handshake by hand; returns the request."""
     request = b""
     while b"\r\n\r\n" not in request:
-        request += await stream.receive_some()
+        data = await stream.receive_some()
+        if not data:
+            raise trio.BrokenResourceError("the client hung up")
+        request += data
     key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
     accept = base64.b64encode(hashlib.sha1(key.split()[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     await stream.send_all(

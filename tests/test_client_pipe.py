@@ -238,6 +238,10 @@ def test_json_loses_nothing(message: str | bytes) -> None:
     assert Json(ROOM).decode(line[:-1]) == message
 
 
+def test_a_terminal_obeys_nothing_of_a_message() -> None:
+    assert Records(safe=True).encode("\x1b[2J\ttab") == b"\\x1b[2J\ttab\n"
+
+
 @given(some.binary())
 def test_binary_records_lose_nothing(record: bytes) -> None:
     assert Records(binary=True).decode(record) == record

@@ -177,10 +177,14 @@ async def test_closing_while_away_ends_it() -> None:
         if next(connections) == 1:
             await shake_hands(stream)
 
+    def note(change: Change) -> None:
+        if isinstance(change, Away):
+            lost.set()
+
     async with raw_server(once) as server:
         slowly = Reconnect(first_delay=1000, longest_delay=1000)
         with trio.fail_after(2), pytest.raises(ConnectionLost, match="ended without a close frame"):
-            async with open_client(server.url, reconnect=slowly, on_change=lambda _: lost.set()) as client:
+            async with open_client(server.url, reconnect=slowly, on_change=note) as client:
                 await lost.wait()
                 await client.close()
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from trioecho.cli.visible import visible
+
 __all__ = ["AsTheyAre", "Format", "Json", "Records"]
 
 
@@ -36,16 +38,20 @@ class Records:
     """
     A record a message, newlines or NULs between: text as it is, binary in base64.
 
-    With ``binary``, records are sent as binary messages, byte for byte.
+    With ``binary``, records are sent as binary messages, byte for byte. With ``safe``, text is written so that
+    a terminal obeys none of it.
     """
 
     separator: bytes | None = b"\n"
     binary: bool = False
+    safe: bool = False
 
     def encode(self, message: str | bytes) -> bytes:
         """Write the message and the separator."""
         assert self.separator is not None
-        return (message.encode() if isinstance(message, str) else base64.b64encode(message)) + self.separator
+        if isinstance(message, bytes):
+            return base64.b64encode(message) + self.separator
+        return (visible(message) if self.safe else message).encode() + self.separator
 
     def decode(self, record: bytes) -> str | bytes:
         """Take the record as it is."""

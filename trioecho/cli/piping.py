@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from trioecho.cli.connecting import MESSAGES, option, seconds
 from trioecho.cli.formats import AsTheyAre, Format, Json, Records
+from trioecho.cli.stdio import STDOUT
 
 __all__ = ["Piping"]
 
@@ -63,4 +65,4 @@ class Piping:
             return Json(room)
         if self.raw:
             return AsTheyAre(self.binary)
-        return Records(b"\0" if self.null else b"\n", self.binary)
+        return Records(b"\0" if self.null else b"\n", self.binary, safe=os.isatty(STDOUT))

@@ -15,10 +15,13 @@ import wsproto.events as events
 from wsproto.connection import Connection as Protocol
 from wsproto.connection import ConnectionState, ConnectionType
 
+from trioecho.client.assembly import Assembly, TooLarge
 from trioecho.client.end import End
 from trioecho.client.incoming import Incoming
 from trioecho.client.options import ClientOptions
 from trioecho.client.outgoing import Outgoing
+from trioecho.client.patience import Patience
+from trioecho.client.pings import Pings
 
 __all__ = ["Connection"]
 
@@ -62,14 +65,11 @@ class Connection:
         self._options = options
         self._protocol = Protocol(ConnectionType.CLIENT, trailing_data=trailing)
         self._outgoing = Outgoing()
-        self._parts: list[str | bytes] = []
-        self._size = 0
-        self._pings: dict[bytes, trio.Event] = {}
+        self._assembly = Assembly(options.max_message_size)
+        self._pings = Pings()
         self._writing = trio.CancelScope()
-        self._reading = trio.CancelScope()
         self._close_code: int | None = None
-        self._answer_from: float | None = None
-        self._answer_time = options.close_timeout
+        self._patience = Patience(options.close_timeout)
         self._last_sign = trio.current_time()
 
     async def run(self) -> None:
@@ -124,13 +124,9 @@ class Connection:
         """
         if self.closing:
             raise (self.end or End.closing()).error()
-        started, payload = trio.current_time(), os.urandom(8)
-        answered = self._pings[payload] = trio.Event()
+        started, payload = trio.current_time(), self._pings.new()
         self._outgoing.put_ping(self._protocol.send(events.Ping(payload)))
-        try:
-            await answered.wait()
-        finally:
-            del self._pings[payload]
+        await self._pings.answer(payload)
         if self.end is not None:
             raise self.end.error()
         return trio.current_time() - started
@@ -162,22 +158,18 @@ class Connection:
                         await self._stream.send_all(chunk[:SLICE])
                     if self._writing.cancelled_caught:
                         self._lose("took nothing more of what was still to be sent")
-                        return self._await_answer(0)
+                        self._patience.limit(0)
+                        return self._patience.begin()
                     if trio.current_time() - started > WAITED:
                         self._last_sign = trio.current_time()
                     chunk = chunk[SLICE:]
-                if self.closing and self._outgoing.empty and self._answer_from is None:
-                    self._await_answer(self._answer_time)
+                if self.closing and self._outgoing.empty:
+                    self._patience.begin()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # What the server sent before it went away can still be read, its close frame among it.
             self._outgoing.close()
-            self._await_answer(LINGER)
-
-    def _await_answer(self, timeout: float) -> None:
-        """Nothing more will be written: from now on the reader waits so long in all, and not longer."""
-        self._answer_from = trio.current_time()
-        self._answer_time = min(self._answer_time, timeout)
-        self._reading.deadline = self._answer_from + self._answer_time
+            self._patience.limit(LINGER)
+            self._patience.begin()
 
     # The reader
 
@@ -202,63 +194,46 @@ class Connection:
 
     async def _receive(self) -> bytes | None:
         """Read once. None, with the end recorded: there is nothing more to read."""
-        started = trio.current_time()
-        broken = False
-        with trio.CancelScope() as self._reading:
-            if self._answer_from is not None:
-                self._reading.deadline = started + self._answer_time
+        data, broken = b"", False
+        with self._patience.waiting() as scope:
             try:
                 data = bytes(await self._stream.receive_some(SLICE))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data, broken = b"", True
-        if self._reading.cancelled_caught:
-            self._lose("did not answer our close frame in time")
-            return None
-        if self._answer_from is not None:
-            self._answer_time -= trio.current_time() - max(started, self._answer_from)
+                broken = True
         if data:
             return data
-        if self._answer_from is not None and not broken:
+        asked = self._close_code is not None and not self._outgoing.closed
+        if broken or (scope.cancelled_caught and not asked):
+            self._lose("was broken off")
+        elif scope.cancelled_caught:
+            self._lose("did not answer our close frame in time")
+        elif asked:
             # Not polite, but common: our close frame is answered by hanging up.
             self._finish(End.ours())
-        self._lose("was broken off" if broken else "ended without a close frame")
+        else:
+            self._lose("ended without a close frame")
         return None
 
     def _handle(self, event: events.Event) -> None:
         if isinstance(event, (events.TextMessage, events.BytesMessage)):
-            self._handle_data(event)
+            try:
+                message = self._assembly.add(event)
+            except TooLarge:
+                self._give_up(1009, f"sent a message of more than {self._options.max_message_size} bytes")
+            else:
+                if message is not None:
+                    self._incoming.put(message)
         elif isinstance(event, events.Ping):
             if self._protocol.state is ConnectionState.OPEN:
                 self._outgoing.put_pong(self._protocol.send(event.response()))
         elif isinstance(event, events.Pong):
-            self._handle_pong(bytes(event.payload))
+            self._pings.answered(bytes(event.payload))
         elif isinstance(event, events.CloseConnection):
             self._handle_close(int(event.code), event.reason or "", event)
 
-    def _handle_data(self, event: events.TextMessage | events.BytesMessage) -> None:
-        """Gather a message's parts; empty ones are not kept, for there may be endless many of them."""
-        data = event.data
-        if data:
-            self._parts.append(data if isinstance(data, str) else bytes(data))
-            self._size += len(data) if not isinstance(data, str) or data.isascii() else len(data.encode())
-        if self._size > self._options.max_message_size:
-            self._give_up(1009, f"sent a message of more than {self._options.max_message_size} bytes")
-        elif event.message_finished:
-            empty: str | bytes = "" if isinstance(event, events.TextMessage) else b""
-            self._incoming.put(empty.join(self._parts))  # type: ignore[arg-type]
-            self._parts, self._size = [], 0
-
-    def _handle_pong(self, payload: bytes) -> None:
-        """A pong answers its ping and those before it, which the server may skip (RFC 6455, 5.5.3)."""
-        if payload in self._pings:
-            for sent, answered in self._pings.items():
-                answered.set()
-                if sent == payload:
-                    break
-
     def _handle_close(self, code: int, reason: str, event: events.CloseConnection) -> None:
         state = self._protocol.state
-        self._answer_time = min(self._answer_time, LINGER)
+        self._patience.limit(LINGER)
         if state is ConnectionState.REMOTE_CLOSING:
             self._finish(End.by_server(self._where, code, reason))
             self._outgoing.put_last(self._protocol.send(event.response()))
@@ -273,7 +248,7 @@ class Connection:
     def _give_up(self, code: int, what: str) -> None:
         """End the connection over something a server may not do, and say so to it (RFC 6455, 7.1.7)."""
         self._finish(End.gave_up(self._where, code, what))
-        self._answer_time = min(self._answer_time, LINGER)
+        self._patience.limit(LINGER)
         self.start_close(code, what)
 
     # The end
@@ -284,8 +259,7 @@ class Connection:
             self._outgoing.close()
             self.end = end.with_unsent(self._outgoing.in_doubt)
             self.over.set()
-            for answered in self._pings.values():
-                answered.set()
+            self._pings.end()
             self._on_end(self)
 
     def _lose(self, how: str) -> None:
