@@ -78,7 +78,7 @@ async def test_a_server_that_is_restarted(tmp_path: Path) -> None:
     def room(connection: ServerConnection) -> None:
         for message in connection:
             got.append(message)
-            connection.send(f"got {message}")
+            connection.send("got " + str(message))
 
     async def printed(text: bytes) -> None:
         assert process.stdout is not None

@@ -38,8 +38,8 @@ class Records:
     """
     A record a message, newlines or NULs between: text as it is, binary in base64.
 
-    With ``binary``, records are sent as binary messages, byte for byte. With ``safe``, text is written so that
-    a terminal obeys none of it.
+    With ``binary``, records are sent as binary messages, byte for byte. With ``safe``, text is written so
+    that a terminal obeys none of it.
     """
 
     separator: bytes | None = b"\n"

@@ -6,12 +6,15 @@ import asyncio
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -24,6 +27,9 @@ KEPT_HISTORY = 256 * 1024
 REFRESH = 1.0
 """How often the status line is drawn anew (seconds)."""
 
+MOST_TYPED = 100
+"""How many messages may be typed ahead of a slow server; then the terminal beeps, and keeps the text."""
+
 LOOK_AGAIN = 0.02
 """How soon to look again whether a prompt that is to end has begun (seconds)."""
 
@@ -32,38 +38,74 @@ class Screen:
     """
     A prompt in a thread of its own, and a way to print above it from trio.
 
-    ``status`` gives the text of the status line.
+    One prompt lasts for the whole visit: between two of them the terminal would be in its ordinary mode, and
+    keys typed then would be lost. ``status`` gives the text of the status line.
     """
 
-    def __init__(self, status: Callable[[], str]) -> None:
+    def __init__(self, prompt: str, status: Callable[[], str]) -> None:
+        self._prompt = prompt
+        self._typed: deque[str] = deque()
+        self._over = False
+        self._turn = trio.Lock()
+        self._wake = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
         self._session: PromptSession[str] = PromptSession(
             history=_history(),
             bottom_toolbar=lambda: ANSI(status()),
             refresh_interval=REFRESH,
-            key_bindings=_keys(),
+            key_bindings=self._keys(),
             erase_when_done=True,
         )
 
-    async def ask(self, prompt: str) -> str | None:
+    async def run(self) -> None:
         """
-        Let the person write one message, which may have several lines; None: Ctrl-D or Ctrl-C.
+        Let the person type, until Ctrl-D or Ctrl-C.
 
         Cancelled, the prompt is taken away and the terminal is as it was before.
         """
+        self._over, self._token = False, trio.lowlevel.current_trio_token()
         answered = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_when_cancelled, answered)
             with trio.CancelScope(shield=True):
-                answer = await trio.to_thread.run_sync(self._prompt, prompt)
+                await trio.to_thread.run_sync(self._ask)
             answered.set()
             nursery.cancel_scope.cancel()
-        return answer
+        self._over = True
+        self._wake.set()
 
-    def _prompt(self, prompt: str) -> str | None:
-        try:
-            return self._session.prompt(ANSI(prompt))
-        except (EOFError, KeyboardInterrupt):
-            return None
+    async def typed(self) -> str | None:
+        """Wait for the next message that was typed, of one line or several; None: there will be none."""
+        while not self._typed:
+            if self._over:
+                return None
+            self._wake = trio.Event()
+            await self._wake.wait()
+        return self._typed.popleft()
+
+    def _ask(self) -> None:
+        with suppress(EOFError, KeyboardInterrupt):
+            self._session.prompt(ANSI(self._prompt))
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("enter", filter=has_focus(DEFAULT_BUFFER))
+        def take(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if len(self._typed) >= MOST_TYPED:
+                return event.app.output.bell()
+            self._typed.append(buffer.text)
+            buffer.append_to_history()
+            buffer.reset()
+            if self._token is not None:
+                self._token.run_sync_soon(lambda: self._wake.set())
+
+        @keys.add("escape", "enter")
+        def new_line(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        return keys
 
     async def _end_when_cancelled(self, answered: trio.Event) -> None:
         try:
@@ -83,7 +125,7 @@ class Screen:
     async def show(self, text: str) -> None:
         """Print above the prompt, and wait until it stands there: a slow terminal slows its server."""
         written, over = threading.Event(), trio.Event()
-        token = trio.lowlevel.current_trio_token()
+        token, app = trio.lowlevel.current_trio_token(), self._session.app
 
         def write() -> None:
             written.set()
@@ -91,19 +133,27 @@ class Screen:
                 sys.__stdout__.write(text)
                 sys.__stdout__.flush()
 
-        def in_prompt() -> None:
-            asyncio.ensure_future(run_in_terminal(write)).add_done_callback(
-                lambda _: token.run_sync_soon(over.set)
-            )
-
-        if self._in_prompt(in_prompt):
-            while not over.is_set() and self._session.app.is_running:
-                with trio.move_on_after(LOOK_AGAIN):
-                    await over.wait()
-        if not written.is_set():
+        async def write_above() -> None:
+            # prompt-toolkit's own `run_in_terminal` leaves raw mode meanwhile, and keys get lost. Where the
+            # terminal says its cursor is must be true when the prompt is drawn anew, so it is waited for.
+            await app.renderer.wait_for_cpr_responses()
+            app.renderer.erase()
             write()
+            app.renderer.reset()
+            app.renderer.request_absolute_cursor_position()
+            app.invalidate()
+            await app.renderer.wait_for_cpr_responses()
+            token.run_sync_soon(over.set)
 
-    def _in_prompt(self, action: Callable[[], None]) -> bool:
+        async with self._turn:
+            if self._in_prompt(lambda: app.create_background_task(write_above())):
+                while not over.is_set() and app.is_running:
+                    with trio.move_on_after(LOOK_AGAIN):
+                        await over.wait()
+            if not written.is_set():
+                write()
+
+    def _in_prompt(self, action: Callable[[], object]) -> bool:
         """Do something in the prompt's thread; False if there is none."""
         loop: asyncio.AbstractEventLoop | None = self._session.app.loop
         if loop is None or not self._session.app.is_running:
@@ -113,16 +163,6 @@ class Screen:
         except RuntimeError:  # closed meanwhile
             return False
         return True
-
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("escape", "enter")
-    def new_line(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys
 
 
 def _history() -> History:

@@ -43,7 +43,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._next_room: str | None = None
-        self._screen = Screen(self._status)
+        self._screen = Screen("> ", self._status)
         self._client: Client | None = None
         self._since = datetime.now()
         self._came = self._went = 0
@@ -65,6 +65,7 @@ class Terminal:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show_messages, client, nursery.cancel_scope)
                 nursery.start_soon(self._measure, client)
+                nursery.start_soon(self._screen.run)
                 await self._read(client)
                 nursery.cancel_scope.cancel()
         end = client.end
@@ -88,7 +89,7 @@ class Terminal:
 
     async def _read(self, client: Client) -> None:
         with suppress(ConnectionClosed):
-            while (text := await self._screen.ask("> ")) is not None:
+            while (text := await self._screen.typed()) is not None:
                 if text.startswith("/") and not text.startswith("//"):
                     if not await self._command(client, *text[1:].split(maxsplit=1)):
                         return
