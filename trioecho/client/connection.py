@@ -219,7 +219,10 @@ class Connection:
             try:
                 message = self._assembly.add(event)
             except TooLarge:
-                self._give_up(1009, f"sent a message of more than {self._options.max_message_size} bytes")
+                self._give_up(
+                    1009,
+                    f"sent a message of more than {self._options.max_message_size} bytes (max-message-size)",
+                )
             else:
                 if message is not None:
                     self._incoming.put(message)
