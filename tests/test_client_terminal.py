@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyte
@@ -180,14 +181,21 @@ def test_a_paste_of_several_lines_is_one_message(person: Person, room: tuple[Roo
     assert person.leave() == 0
 
 
-def test_commands(person: Person, room: tuple[Room, str], tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"\x01\x02")
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room on the line for what is said of a file in it."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_commands(person: Person, room: tuple[Room, str], short: Path) -> None:
+    (short / "file").write_bytes(b"\x01\x02")
     person.type("/help" + ENTER)
     person.see("/binary FILE")
     person.type("/ping" + ENTER)
     person.see(r"^\d+\.\d\d ms$")
-    person.type(f"/binary {tmp_path}/file{ENTER}")
-    person.type(f"/binary {tmp_path}/none{ENTER}")
+    person.type(f"/binary {short}/file{ENTER}")
+    person.type(f"/binary {short}/none{ENTER}")
     person.see("cannot be read: No such file or directory")
     person.type("//slash" + ENTER)
     room[0].wait_for(b"\x01\x02", "/slash")
