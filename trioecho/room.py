@@ -30,8 +30,9 @@ read of a client (64 KiB), or a larger message."""
 FAN_OUT_BATCHES = 256
 """Batches that one fan-out joins: enough that a write's fixed cost is spread thin."""
 
-FAN_OUT_BYTES = 256 * 1024
-"""And bytes: more than a socket takes at once would only move the queue from here to the outboxes."""
+FAN_OUT_BYTES = 512 * 1024
+"""And bytes: much more than a socket takes at once would only move the queue from here to the outboxes. With
+64 messages of 4 KiB in flight, half as much cost 15 % more CPU, and twice as much 5 %."""
 
 LONGEST_GATHER = 0.005
 """The longest that messages are held back to be joined (seconds); only under load."""
