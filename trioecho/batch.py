@@ -23,10 +23,11 @@ class Batch:
     ``count`` messages as ``frames``, from ``sender`` (``None``: the application).
 
     ``settled``, if given, is set when the room has handed the batch, and with it all that came before, to
-    every outbox; a batch without messages can carry it through the room as a mark.
+    every outbox; a batch without messages can carry it through the room as a mark. ``events`` is the batch
+    once more as Server-Sent Events, made when the first event stream needs it.
     """
 
-    __slots__ = ("cost", "count", "frames", "sender", "settled")
+    __slots__ = ("cost", "count", "events", "frames", "sender", "settled")
 
     def __init__(
         self, sender: object | None, frames: bytes, count: int, settled: trio.Event | None = None
@@ -36,3 +37,4 @@ class Batch:
         self.count = count
         self.cost = len(frames) + BATCH_COST
         self.settled = settled
+        self.events: bytes | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-__all__ = ["BINARY", "CLOSE", "PING", "TEXT", "close", "data_frame", "encode", "messages", "xor"]
+__all__ = ["BINARY", "CLOSE", "PING", "TEXT", "close", "data_frame", "encode", "messages", "payloads", "xor"]
 
 TEXT, BINARY, CLOSE = 0x81, 0x82, 0x88
 """First bytes of final frames: the FIN bit and the opcode (5.2)."""
@@ -71,8 +71,8 @@ def close(code: int, reason: str) -> bytes:
     return bytes((CLOSE, len(text) + 2)) + struct.pack("!H", code) + text
 
 
-def messages(frames: bytes) -> Iterator[str | bytes]:
-    """Take frames that :func:`encode` made apart again: one message a frame."""
+def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """Take frames that :func:`encode` made apart again: the first byte and the payload of each."""
     at = 0
     while at < len(frames):
         first, length = frames[at], frames[at + 1]
@@ -81,9 +81,14 @@ def messages(frames: bytes) -> Iterator[str | bytes]:
             length, at = int.from_bytes(frames[at : at + 2], "big"), at + 2
         elif length == 127:
             length, at = int.from_bytes(frames[at : at + 8], "big"), at + 8
-        payload = frames[at : at + length]
-        yield payload.decode() if first == TEXT else payload
+        yield first, frames[at : at + length]
         at += length
+
+
+def messages(frames: bytes) -> Iterator[str | bytes]:
+    """Take frames that :func:`encode` made apart again: one message a frame."""
+    for first, payload in payloads(frames):
+        yield payload.decode() if first == TEXT else payload
 
 
 def xor(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:

@@ -1,0 +1,1 @@
+"""The same port for browsers, curl and machines: plain HTTP beside the WebSocket."""
