@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Unpack
@@ -16,6 +16,7 @@ from trio_websocket import open_websocket_url
 from trioecho import Server, serve
 from trioecho.limits import Options
 from trioecho.server import Listeners
+from trioecho.web.site import Handler
 
 __all__ = ["Serving", "serving", "unharmed"]
 
@@ -67,13 +68,24 @@ def kept_log(book: LogBook) -> Iterator[None]:
 
 @asynccontextmanager
 async def serving(
-    *, listeners: Listeners | None = None, **options: Unpack[Options]
+    *,
+    listeners: Listeners | None = None,
+    metrics_address: str | None = None,
+    http_handlers: Mapping[str, Handler] | None = None,
+    **options: Unpack[Options],
 ) -> AsyncIterator[Serving]:
     """A server; cancelled at the end, whatever goes on then."""
     serving = Serving()
     with kept_log(serving), trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            run = partial(serve, port=0, listeners=listeners, **options)
+            run = partial(
+                serve,
+                port=0,
+                listeners=listeners,
+                metrics_address=metrics_address,
+                http_handlers=http_handlers,
+                **options,
+            )
             serving.server = await nursery.start(run)
             yield serving
             nursery.cancel_scope.cancel()

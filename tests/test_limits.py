@@ -28,6 +28,7 @@ SECONDS = {
     "ping_timeout": 0.01,
     "shutdown_timeout": 0.0,
 }
+SWITCHES = ["page", "events", "figures", "health", "metrics"]
 SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
@@ -52,7 +53,7 @@ def assert_refused(option: str, value: Any) -> None:
 
 
 def test_every_option_has_its_bounds_in_this_table() -> None:
-    tested = {"prefix", *SIZES, *COUNTS, *SECONDS, *CHOICES}
+    tested = {"prefix", "publish_token", *SWITCHES, *SIZES, *COUNTS, *SECONDS, *CHOICES}
     assert tested == {field.name for field in dataclasses.fields(Limits)}
 
 
@@ -113,6 +114,27 @@ def test_an_outbox_takes_at_least_the_largest_message(largest: int, pending: int
             Limits(max_message_size=largest, max_pending_bytes=pending)
 
 
+@pytest.mark.parametrize("option", SWITCHES)
+def test_a_switch_is_true_or_false(option: str) -> None:
+    assert not getattr(limits_with(option, False), option)
+    for value in (None, 0, 1, "no"):
+        assert_refused(option, value)
+
+
+@pytest.mark.parametrize("token", ["a", "AZaz09-._~+/", "padded==", "x" * 1024])
+def test_a_token_is_taken_and_never_shown(token: str) -> None:
+    assert Limits(publish_token=token).publish_token == token
+    assert f"{token!r}" not in repr(Limits(publish_token=token))
+
+
+@pytest.mark.parametrize("token", ["", " ", "two words", "line\n", "=", "a=b", "ü", "x" * 1025, 7, b"bytes"])
+def test_what_cannot_be_a_bearer_token_is_refused_without_being_repeated(token: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        Limits(publish_token=token)
+    assert caught.value.option == "publish_token"
+    assert str(caught.value) == "publish_token must be letters, digits and any of -._~+/, then = if need be"
+
+
 def test_the_defaults_are_those_that_are_promised() -> None:
     assert dataclasses.asdict(Limits()) == {
         "to": "others",
@@ -127,6 +149,12 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "ping_interval": 20,
         "ping_timeout": 20,
         "shutdown_timeout": 10,
+        "page": True,
+        "events": True,
+        "figures": True,
+        "health": True,
+        "metrics": True,
+        "publish_token": None,
     }
 
 
@@ -140,9 +168,17 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
     serve = command.get_command(typer.Context(command), "serve")  # type: ignore[attr-defined]
     parameters = {parameter.name: parameter for parameter in serve.params}
     fields = {field.name: field.default for field in dataclasses.fields(Limits)}
-    assert set(parameters) - set(fields) == {"host", "port", "log_format", "log_level"}
+    assert set(parameters) - set(fields) == {
+        "host",
+        "port",
+        "metrics_address",
+        "publish_token_file",
+        "log_format",
+        "log_level",
+    }
     for name, parameter in parameters.items():
         assert parameter.opts == [f"--{name.replace('_', '-')}"]
+        assert parameter.secondary_opts == ([f"--no-{name}"] if name in SWITCHES else [])
         assert parameter.envvar == f"TRIOECHO_{name.upper()}"
     for name, default in fields.items():
         assert parameters[name].default == default

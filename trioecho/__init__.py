@@ -13,10 +13,13 @@ from trioecho.limits import Limits, OptionError
 from trioecho.listening import ListenError
 from trioecho.server import Server, serve
 from trioecho.subscription import Disconnected, Subscription
+from trioecho.web.answer import Answer
+from trioecho.web.request import Request
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "Client",
     "ClientError",
     "ConnectFailed",
@@ -29,6 +32,7 @@ __all__ = [
     "ListenError",
     "OptionError",
     "Reconnect",
+    "Request",
     "Server",
     "Subscription",
     "TooManyRooms",

@@ -1,100 +1,184 @@
 """
-A connection before it is a client: one request, which becomes a session or is answered no.
+A connection: HTTP requests, one after another, until one of them makes it a client.
 
-Floor 5: imports ``session`` and below.
+Floor 7: imports ``session``, ``web.site`` and below.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import ClassVar
 
 import trio
 
-from trioecho import handshake
 from trioecho.context import Context
 from trioecho.disconnect import Disconnect
-from trioecho.handshake import Handshake, Refusal, Upgrade
+from trioecho.handshake import Upgrade
 from trioecho.hub import TooManyRooms
 from trioecho.log import logger, note
 from trioecho.session import Session
-from trioecho.wire import RECEIVE_BYTES
+from trioecho.web.answer import Answer, Refused, refuse
+from trioecho.web.event_stream import HEAD, EventStream
+from trioecho.web.exchange import RECEIVE_BYTES, TOO_LATE, Exchange
+from trioecho.web.request import Request
+from trioecho.web.site import (
+    SHUTTING_DOWN,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_ROOMS,
+    Listen,
+    Outcome,
+    Site,
+)
 
 __all__ = ["Connection"]
 
-REFUSAL_TIMEOUT = 1.0
-"""How long a connection is kept after a refusal, so that the answer arrives (seconds)."""
+GOODBYE_TIMEOUT = 1.0
+"""How long a connection is kept after its last answer, so that the answer arrives (seconds)."""
+
+CROWDED_PATIENCE = 1.0
+"""How long a client over the limit may take to ask (seconds): there is room for few of them."""
+
+FAILED = refuse(500, "The server failed.")
 
 
 class Connection:
-    """One connection from a listener; :meth:`run` is its task."""
+    """
+    One connection from a listener; :meth:`run` is its task.
 
-    def __init__(self, context: Context, transport: trio.abc.Stream, address: str) -> None:
+    A ``crowded`` one is over the limit: it is for one request only, and quickly.
+    """
+
+    kind: ClassVar = "http"
+
+    def __init__(
+        self,
+        context: Context,
+        site: Site,
+        transport: trio.abc.Stream,
+        address: str,
+        *,
+        crowded: bool = False,
+    ) -> None:
         self.address = address
         self._context = context
+        self._site = site
         self._transport = transport
-        self._scope = trio.CancelScope()
-        self._ended = False
+        self._crowded = crowded
+        self._scope: trio.CancelScope | None = None
+        self._last = crowded
+        self._stopped = False
+        self._handed_over = False
 
     def end(self, why: Disconnect) -> None:
-        """Give up waiting for the request, because the server shuts down."""
-        self._ended = True
-        self._scope.cancel()
+        """Wait for no more requests, because the server shuts down."""
+        self._last = self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
-    async def run(self, refusal: Refusal | None = None) -> None:
+    async def run(self) -> None:
         """
-        Read the request and make the connection a client, or turn it away at once with ``refusal``.
+        Serve the requests that come, until one of them makes a session of the connection.
 
         Raises nothing but what ends the server (``Cancelled``). If cancelled, the connection is cut.
         """
-        session: Session | None = None
         try:
-            answer = refusal or await self._read_head()
-            if isinstance(answer, Upgrade):
-                session = Session(self._context, self._transport, self.address)
-                self._context.connections.discard(self)  # the session counts in its place
-                try:
-                    await session.accept(answer)
-                except TooManyRooms:
-                    self._context.connections.add(self)
-                    session, answer = None, handshake.TOO_MANY_ROOMS
-            if isinstance(answer, Refusal):
-                await self._refuse(answer)
+            await self._converse()
+        except trio.BrokenResourceError:
+            note(logging.DEBUG, "vanished", address=self.address)
         except Exception:
-            logger.exception("the request of %s failed; the connection is closed", self.address)
+            logger.exception("serving %s failed; the connection is closed", self.address)
         finally:
             self._context.connections.discard(self)
-            if session is None:
+            if not self._handed_over:
                 await trio.aclose_forcefully(self._transport)
 
-    async def _read_head(self) -> Upgrade | Refusal | None:
-        """Read the request head; None if the connection is gone, which is no client's affair."""
-        limits = self._context.hub.limits
-        head = Handshake()
-        with trio.move_on_after(limits.handshake_timeout), self._scope:
-            while True:
+    async def _converse(self) -> None:
+        """Answer request by request, until there is none, or one is for something else."""
+        early, first = b"", True
+        while True:
+            exchange = Exchange(self._transport, self._context.hub.limits, early)
+            outcome = await self._outcome(exchange, first)
+            if isinstance(outcome, (Upgrade, Listen)):
                 try:
-                    data = await self._transport.receive_some(RECEIVE_BYTES)
-                except trio.BrokenResourceError:
-                    data = b""
-                if not data:
-                    self._context.hub.counters.refused["vanished"] += 1
-                    note(logging.DEBUG, "vanished", address=self.address)
-                    return None
-                answer = head.feed(data)
-                if answer is not None:
-                    return answer
-        return handshake.SHUTTING_DOWN if self._ended else handshake.TOO_LATE
+                    await self._become(outcome)
+                    return
+                except TooManyRooms:
+                    outcome = self._refused(TOO_MANY_ROOMS)
+            if outcome is None:
+                return
+            if not await exchange.answer(outcome, last=self._last):
+                await self._say_goodbye()
+                return
+            early, first = exchange.rest, False
 
-    async def _refuse(self, refusal: Refusal) -> None:
-        """Answer no, and wait a moment for the client to take it: closing at once could destroy it."""
-        self._context.hub.counters.refused[str(refusal.status)] += 1
-        note(logging.INFO, "refused", address=self.address, status=refusal.status, why=refusal.sentence)
-        with trio.move_on_after(REFUSAL_TIMEOUT):
-            try:
-                await self._transport.send_all(refusal.response)
-                if isinstance(self._transport, trio.abc.HalfCloseableStream):
-                    await self._transport.send_eof()
-                while await self._transport.receive_some(RECEIVE_BYTES):
-                    pass
-            except trio.BrokenResourceError:
+    async def _outcome(self, exchange: Exchange, first: bool) -> Outcome | None:
+        """Wait for a request and decide what becomes of it; ``None`` if there will be none."""
+        try:
+            request = await self._receive(exchange, first)
+            if request is None:
+                return None
+            outcome = await self._site.answer(request)
+            if self._stopped and not isinstance(outcome, Answer):
+                return self._refused(SHUTTING_DOWN)
+            return outcome
+        except Refused as refused:
+            too_late = self._crowded and refused.answer is TOO_LATE
+            return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.answer)
+        except trio.BrokenResourceError:
+            raise
+        except Exception:
+            logger.exception("a request of %s failed", self.address)
+            return self._refused(FAILED)
+
+    async def _receive(self, exchange: Exchange, first: bool) -> Request | None:
+        patience = CROWDED_PATIENCE if self._crowded else self._context.hub.limits.handshake_timeout
+        with trio.CancelScope() as self._scope:
+            if self._stopped:
+                self._scope.cancel()
+            request = await exchange.receive(patience, first=first)
+            if request is None and (first or exchange.begun):
+                self._context.hub.counters.refused["vanished"] += 1
+                note(logging.DEBUG, "vanished", address=self.address)
+            return request
+        if first or exchange.begun:
+            raise Refused(SHUTTING_DOWN)
+        return None
+
+    async def _become(self, wish: Upgrade | Listen) -> None:
+        """
+        Make the connection a client's: a session has it for good, an event stream until its end.
+
+        Raises:
+            TooManyRooms: the room would be one too many; the connection can still be answered.
+
+        """
+        connections = self._context.connections
+        if isinstance(wish, Listen) and wish.only_head:
+            await self._transport.send_all(HEAD)
+            await self._say_goodbye()
+            return
+        connections.discard(self)  # the client counts in its place
+        try:
+            if isinstance(wish, Listen):
+                await EventStream(self._context, self._transport, self.address).run(wish.room)
+            else:
+                self._handed_over = True
+                await Session(self._context, self._transport, self.address).accept(wish)
+        except TooManyRooms:
+            self._handed_over = False
+            connections.add(self)
+            raise
+
+    def _refused(self, answer: Answer) -> Answer:
+        """Count and log an answer that says no, and return it."""
+        self._context.hub.counters.refused[str(answer.status)] += 1
+        note(logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence)
+        return answer
+
+    async def _say_goodbye(self) -> None:
+        """Wait a moment for the client to take the answer: closing at once could destroy it."""
+        with trio.move_on_after(GOODBYE_TIMEOUT):
+            if isinstance(self._transport, trio.abc.HalfCloseableStream):
+                await self._transport.send_eof()
+            while await self._transport.receive_some(RECEIVE_BYTES):
                 pass

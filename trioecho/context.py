@@ -7,13 +7,14 @@ Floor 5: imports ``hub``, ``keepalive`` and below.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol, cast
 
 import trio
 
 from trioecho.disconnect import Disconnect
 from trioecho.hub import Hub
 from trioecho.keepalive import Keepalive
+from trioecho.outbox import Outbox
 
 __all__ = ["Context"]
 
@@ -21,8 +22,22 @@ __all__ = ["Context"]
 class Ending(Protocol):
     """A connection, before or after it became a client."""
 
+    kind: ClassVar[str]
+    """What it is: ``http`` before, then ``websocket`` or ``events``."""
+
     def end(self, why: Disconnect) -> None:
         """End it, without waiting."""
+
+
+class Client(Ending, Protocol):
+    """A connection that has become a client."""
+
+    outbox: Outbox
+    messages_in: int
+
+    @property
+    def sent(self) -> int:
+        """Messages handed to the network for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +50,7 @@ class Context:
         keepalive: who is pinged.
         nursery: where the tasks of clients run; each has an error boundary of its own.
         connections: all of them, which is what ``max_connections`` counts.
+        stopping: whether the server is shutting down.
 
     """
 
@@ -42,3 +58,9 @@ class Context:
     keepalive: Keepalive
     nursery: trio.Nursery
     connections: set[Ending] = field(default_factory=set)
+    stopping: bool = False
+
+    @property
+    def clients(self) -> list[Client]:
+        """The connections that have become clients."""
+        return [cast(Client, connection) for connection in self.connections if connection.kind != "http"]

@@ -6,10 +6,34 @@ Floor 0: imports nothing of trioecho.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Counters"]
+__all__ = ["Counters", "Histogram"]
+
+FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""From a fan-out to a few clients to one that holds everybody up (seconds)."""
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+"""From a lone message to all that many small reads bring (messages)."""
+
+
+class Histogram:
+    """How often a value was at most each of ``bounds``, and more than the last; and the sum of all."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value, in a third of a microsecond."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
 
 
 @dataclass(slots=True)
@@ -22,9 +46,15 @@ class Counters:
         left: clients that are gone, by the name of the reason.
         refused: connections that never became a client, by HTTP status or what happened.
         messages_in: messages taken from clients.
+        bytes_in: bytes of those, as frames; counted when they come.
+        bytes_out: bytes of messages, as frames, for all who were to get them; counted when they are fanned
+            out.
         messages_out: messages handed to the network, one for each client that got it.
         messages_dropped: messages a policy dropped, likewise.
         messages_unsent: messages that were still pending when their client left, likewise.
+        batch_messages: how many messages were fanned out together.
+        fan_out_seconds: how long a fan-out took, without the wait for the slow.
+        loop_lag: how late the event loop ran what was due (seconds); measured only for ``/metrics``.
 
     """
 
@@ -35,3 +65,8 @@ class Counters:
     messages_out: int = 0
     messages_dropped: int = 0
     messages_unsent: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    batch_messages: Histogram = field(default_factory=lambda: Histogram(SIZES))
+    fan_out_seconds: Histogram = field(default_factory=lambda: Histogram(FAST))
+    loop_lag: Histogram = field(default_factory=lambda: Histogram(FAST))

@@ -64,6 +64,10 @@ class Hub:
             raise ValueError(
                 f"the message has {size} bytes; max_message_size is {self.limits.max_message_size}"
             )
+        return await self.relay(room, frame)
+
+    async def relay(self, room: str, frame: bytes) -> int:
+        """Publish a message that is a frame already; otherwise like :meth:`publish`."""
         found = self._rooms.get(room)
         if found is None:
             await trio.lowlevel.checkpoint()
@@ -71,6 +75,10 @@ class Hub:
         receivers = len(found.members)
         await found.publish(Batch(None, frame, 1))
         return receivers
+
+    def room(self, name: str) -> Room | None:
+        """Return a room, if anybody is in it."""
+        return self._rooms.get(name)
 
     @asynccontextmanager
     async def subscribe(self, room: str) -> AsyncIterator[Subscription]:
@@ -108,14 +116,16 @@ class Hub:
         if room is None:
             if len(self._rooms) >= self.limits.max_rooms:
                 raise TooManyRooms(name)
-            room = self._rooms[name] = Room(name, self.limits)
+            room = self._rooms[name] = Room(name, self.limits, self.counters)
             self._nursery.start_soon(self._broadcast, room, name=f"trioecho room {name!r}")
         room.members[member] = None
         return room
 
     def leave(self, room: Room, member: Member) -> None:
         """Take ``member`` out of ``room``; the last one out ends it. Leaving twice is harmless."""
-        room.members.pop(member, None)
+        if member in room.members:
+            del room.members[member]
+            room.dropped += member.outbox.dropped
         room.freed()
         if not room.members and self._rooms.get(room.name) is room:
             del self._rooms[room.name]

@@ -7,7 +7,8 @@ Floor 0: imports nothing of trioecho. ``serve()`` and the command line take the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
 __all__ = ["Audience", "Limits", "OptionError", "Options", "WhenSlow"]
@@ -25,6 +26,10 @@ MAX_PREFIX_BYTES = 1024
 
 MAX_ROOM_NAME_BYTES = 255
 """A room's name is kept and logged for as long as the room is there (bytes; a file name's limit)."""
+
+
+BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,1024}={0,2}")
+"""What a bearer token may look like (RFC 6750, 2.1), and no longer than fits a request's head."""
 
 
 class OptionError(ValueError):
@@ -55,6 +60,12 @@ class Options(TypedDict, total=False):
     ping_interval: float
     ping_timeout: float
     shutdown_timeout: float
+    page: bool
+    events: bool
+    figures: bool
+    health: bool
+    metrics: bool
+    publish_token: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +131,27 @@ class Limits:
     shutdown_timeout: float = 10.0
     """How long a graceful shutdown may take; who has not answered by then is cut."""
 
+    page: bool = True
+    """Whether a browser that opens a room's address gets a page to watch and talk."""
+
+    events: bool = True
+    """Whether a room can be had as Server-Sent Events, by who accepts ``text/event-stream``."""
+
+    figures: bool = True
+    """Whether a room's figures can be had, by who accepts ``application/json``."""
+
+    health: bool = True
+    """Whether ``/healthz`` and ``/readyz`` tell those who watch over the process about it."""
+
+    metrics: bool = True
+    """Whether ``/metrics`` tells Prometheus what the server does."""
+
+    publish_token: str | None = field(default=None, repr=False)
+    """
+    Who sends this as a bearer token may publish by POST; ``None``: nobody may. A machine that publishes is
+    no member of the room and answers to nobody in it, so the server's owner decides who may.
+    """
+
     def __post_init__(self) -> None:
         """Check every value, so that nothing further in has to."""
         _one_of("to", self.to, get_args(Audience))
@@ -145,6 +177,10 @@ class Limits:
         _seconds("ping_interval", self.ping_interval, 0.01, off=True)
         _seconds("ping_timeout", self.ping_timeout, 0.01, off=True)
         _seconds("shutdown_timeout", self.shutdown_timeout, 0.0)
+        for option in ("page", "events", "figures", "health", "metrics"):
+            if not isinstance(getattr(self, option), bool):
+                raise OptionError(option, f"must be True or False, not {getattr(self, option)!r}")
+        _token("publish_token", self.publish_token)
 
     @property
     def pings(self) -> bool:
@@ -168,6 +204,14 @@ def _seconds(option: str, value: Any, low: float, *, off: bool = False) -> None:
             return
     zero = "0 (off) or " if off else ""
     raise OptionError(option, f"must be {zero}seconds from {low:g} to {LONGEST_WAIT:g}, not {value!r}")
+
+
+def _token(option: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or BEARER_TOKEN.fullmatch(value) is None:
+        # Without the value: it is a secret, even if it can't be one.
+        raise OptionError(option, "must be letters, digits and any of -._~+/, then = if need be")
 
 
 def _encodable(text: str) -> bool:

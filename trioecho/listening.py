@@ -12,7 +12,7 @@ import trio
 
 from trioecho.limits import OptionError
 
-__all__ = ["ListenError", "address_of", "open_listeners", "url_of"]
+__all__ = ["ListenError", "address_of", "open_listeners", "split_address", "url_of"]
 
 PORT_ATTEMPTS = 10
 """How often to look for one free port on several addresses; each try is nearly sure to succeed."""
@@ -59,6 +59,21 @@ async def _resolve(host: str) -> list[str]:
     """Return the addresses of ``host``, each once, in the resolver's order."""
     found = await trio.socket.getaddrinfo(host, 0, type=trio.socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def split_address(option: str, address: str) -> tuple[str, int]:
+    """
+    Take ``127.0.0.1:9100`` or ``[::1]:9100`` apart.
+
+    Raises:
+        OptionError: it is not like that.
+
+    """
+    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isdecimal() or not port.isascii() or int(port) > 65_535:
+        raise OptionError(option, f"must be HOST:PORT, for example 127.0.0.1:9100, not {address!r}")
+    return host, int(port)
 
 
 def _complaint(error: OSError, host: str, port: int) -> str:

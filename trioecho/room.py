@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Protocol
+from time import perf_counter
+from typing import ClassVar, Protocol
 
 import trio
 
 from trioecho.batch import Batch
+from trioecho.counters import Counters
 from trioecho.disconnect import SLOW, Disconnect
 from trioecho.limits import Audience, Limits
 from trioecho.outbox import Outbox
@@ -48,6 +50,9 @@ STRIDE_BYTES = 2 * 2**20
 class Member(Protocol):
     """What a room needs of a subscriber in it."""
 
+    kind: ClassVar[str]
+    """``websocket``, ``events`` or ``application``."""
+
     @property
     def outbox(self) -> Outbox:
         """Where the room's messages go."""
@@ -63,12 +68,16 @@ class Room:
     Attributes:
         name: the path in the URL, percent-decoded.
         members: who is in it, in the order they came.
+        messages, bytes: what has been fanned out, each message once; bytes of frames.
+        dropped: what a dropping policy took from those who are gone, counted for each.
 
     """
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, counters: Counters | None = None) -> None:
         self.name = name
         self.members: dict[Member, None] = {}
+        self.messages = self.bytes = self.dropped = 0
+        self._counters = Counters() if counters is None else counters
         self._scope = trio.CancelScope()
         self._limits = limits
         # Bounded in bytes, by those who send; who has to wait stands in line.
@@ -142,13 +151,10 @@ class Room:
             with self._scope:
                 while True:
                     await self._gather()
-                    if len(self._taken) > 1 or self._taken[0].count > 1:
-                        started = trio.current_time()
-                        held = await self._fan_out()
-                        self._last_cost = trio.current_time() - started
-                    else:
-                        held = await self._fan_out()
-                        self._last_cost = 0.0
+                    started = perf_counter()
+                    held = await self._fan_out()
+                    took = perf_counter() - started
+                    self._last_cost = took if self._count(took) > 1 else 0.0
                     if held:
                         await self._wait_for(held)
                     self._settle_taken()
@@ -161,6 +167,25 @@ class Room:
                     self._settle_taken()
             self._inbox.close()
             self._line.unpark_all()
+
+    def _count(self, took: float) -> int:
+        """Count what has been fanned out, and return how many messages that were."""
+        messages = sum([batch.count for batch in self._taken])
+        if messages:
+            self.messages += messages
+            self.bytes += sum([len(batch.frames) for batch in self._taken])
+            self._counters.batch_messages.add(messages)
+            self._counters.fan_out_seconds.add(took)
+        return messages
+
+    def _count_handed(self, everything: Batch | None, apart: dict[object, Batch | None]) -> None:
+        """Count the bytes that went to everybody, without looking at everybody."""
+        for_most = 0 if everything is None else len(everything.frames)
+        handed = for_most * len(self.members)
+        for sender, batch in apart.items():
+            if sender in self.members:
+                handed += (0 if batch is None else len(batch.frames)) - for_most
+        self._counters.bytes_out += handed
 
     def _settle_taken(self) -> None:
         for batch in self._taken:
@@ -213,6 +238,7 @@ class Room:
                 batch = apart.get(member, everything)
                 if batch is not None and not member.outbox.offer(batch):
                     held[member] = batch
+        self._count_handed(everything, apart)
         return held
 
     async def _wait_for(self, held: dict[Member, Batch]) -> None:

@@ -4,28 +4,32 @@ The server: listen, admit, shut down.
 The nursery tree is the design. Shutdown is the order of its parts: the accepting nursery goes first, the
 rooms deliver what they have taken, and the nursery of all clients has a deadline.
 
-Floor 6: imports ``connection`` and below.
+Floor 8: imports ``connection`` and below.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Unpack
 
 import trio
 
-from trioecho import handshake
 from trioecho.connection import Connection
 from trioecho.context import Context
 from trioecho.counters import Counters
 from trioecho.disconnect import CUT, SHUTDOWN
 from trioecho.hub import Hub
 from trioecho.keepalive import Keepalive
-from trioecho.limits import Limits, Options
-from trioecho.listening import address_of, open_listeners, url_of
+from trioecho.limits import Limits, OptionError, Options
+from trioecho.listening import address_of, open_listeners, split_address, url_of
 from trioecho.log import logger, note
+from trioecho.web.machines import machine_pages
+from trioecho.web.page import load_page
+from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms, Site
 
 __all__ = ["Server", "serve"]
 
@@ -38,6 +42,9 @@ RETRY_ACCEPT = 0.1
 BUSY_REFUSALS = 100
 """Connections over the limit that are told so at one time; more than that are just closed."""
 
+MACHINE_CONNECTIONS = 100
+"""Connections at one time on the address for machines: a handful of them each keep one or two."""
+
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
 
@@ -48,12 +55,16 @@ class Server:
     Attributes:
         hub: its rooms: publish and subscribe from the application.
         urls: an address for each listener, as a client takes it.
+        metrics_urls: likewise for the machine addresses, if they are on a port of their own.
 
     """
 
-    def __init__(self, hub: Hub, urls: tuple[str, ...], stopped: trio.Event) -> None:
+    def __init__(
+        self, hub: Hub, urls: tuple[str, ...], metrics_urls: tuple[str, ...], stopped: trio.Event
+    ) -> None:
         self.hub = hub
         self.urls = urls
+        self.metrics_urls = metrics_urls
         self._stopping = trio.Event()
         self._stopped = stopped
 
@@ -84,6 +95,8 @@ async def serve(
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 7890,
     listeners: Listeners | None = None,
+    metrics_address: str | None = None,
+    http_handlers: Mapping[str, Handler] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[Options],
 ) -> None:
@@ -99,6 +112,11 @@ async def serve(
         port: TCP port; 0 picks a free one, which ``server.url`` then says.
         listeners: instead of host and port, what to accept connections from: any trio listeners, with TLS
             (``trio.SSLListener``), on Unix sockets, or in memory. They are closed at the end.
+        metrics_address: ``HOST:PORT`` where ``/healthz``, ``/readyz`` and ``/metrics`` are, and then only
+            there; without it they are beside the rooms.
+        http_handlers: what answers plain HTTP for single addresses, which are then no rooms: a path, as in
+            ``"/hello"``, and an async function that takes a :class:`Request` and returns an
+            :class:`Answer`.
         task_status: for ``nursery.start``.
         options: the fields of :class:`trioecho.Limits`, which has their defaults and reasons.
 
@@ -110,23 +128,38 @@ async def serve(
 
     """
     limits = Limits(**options)
+    handlers = _checked(http_handlers or {})
+    metrics = None if metrics_address is None else split_address("metrics_address", metrics_address)
     if listeners is None:
         listeners = await open_listeners([host] if isinstance(host, str) else list(host), port)
+    metrics_listeners: Listeners = ()
     stopped = trio.Event()
     try:
-        async with trio.open_nursery() as nursery:
+        if metrics is not None:
+            metrics_listeners = await open_listeners([metrics[0]], metrics[1])
+        async with _cancelled_at_its_end() as machines, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
             context = Context(hub, Keepalive(limits), nursery)
-            server = Server(hub, tuple([url_of(listener) for listener in listeners]), stopped)
+            server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
+            pages = machine_pages(context, machines)
+            beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(context.keepalive.run)
-                door = _Door(context)
+                rooms = Rooms(context, beside, load_page() if limits.page else None)
+                door = _Door(context, rooms, Pages(beside, otherwise=TOO_MANY_CONNECTIONS))
                 for listener in listeners:
                     accepting.start_soon(door.accept_from, listener)
-                for url in server.urls:
-                    note(logging.INFO, "listening", url=url)
+                own = replace(context, nursery=machines, connections=set())
+                side_door = _Door(own, Pages(pages), Pages(pages), MACHINE_CONNECTIONS)
+                for listener in metrics_listeners:
+                    machines.start_soon(side_door.accept_from, listener)
+                for url, in_browser in zip(server.urls, _urls(listeners, "http"), strict=True):
+                    note(logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {}))
+                for url in server.metrics_urls:
+                    note(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
                 await server._stopping.wait()
+                context.stopping = True
                 accepting.cancel_scope.cancel()
             began = trio.current_time()
             there = len(context.connections)
@@ -146,13 +179,41 @@ async def serve(
         )
     finally:
         stopped.set()
+        for listener in (*listeners, *metrics_listeners):
+            await trio.aclose_forcefully(listener)
+
+
+@asynccontextmanager
+async def _cancelled_at_its_end() -> AsyncIterator[trio.Nursery]:
+    """Give a nursery whose tasks go on until the block is left, and no longer."""
+    async with trio.open_nursery() as nursery:
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
+    for path in handlers:
+        if not isinstance(path, str) or not path.startswith("/") or not callable(handlers[path]):
+            raise OptionError("http_handlers", f"must be async functions by path (/hello), not {path!r}")
+    return handlers
+
+
+def _urls(listeners: Listeners, scheme: str = "ws") -> tuple[str, ...]:
+    return tuple([scheme + url_of(listener).removeprefix("ws") for listener in listeners])
 
 
 class _Door:
-    """Where connections come in: each is served, or turned away."""
+    """
+    Where connections come in: ``limit`` at a time are served by ``site``, a few more by ``crowded``.
 
-    def __init__(self, context: Context) -> None:
+    Beyond those they are just closed.
+    """
+
+    def __init__(self, context: Context, site: Site, crowded: Site, limit: int | None = None) -> None:
         self._context = context
+        self._site = site
+        self._crowded = crowded
+        self._limit = context.hub.limits.max_connections if limit is None else limit
         self._turning_away = 0
 
     async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -179,19 +240,20 @@ class _Door:
 
     def _admit(self, stream: trio.abc.Stream) -> None:
         context = self._context
-        connection = Connection(context, stream, address_of(stream))
-        if len(context.connections) < context.hub.limits.max_connections:
+        if len(context.connections) < self._limit:
+            connection = Connection(context, self._site, stream, address_of(stream))
             context.connections.add(connection)
             context.nursery.start_soon(connection.run)
         elif self._turning_away < BUSY_REFUSALS:
             self._turning_away += 1
-            context.nursery.start_soon(self._turn_away, connection)
+            crowded = Connection(context, self._crowded, stream, address_of(stream), crowded=True)
+            context.nursery.start_soon(self._turn_away, crowded)
         else:
             context.hub.counters.refused["overload"] += 1
             context.nursery.start_soon(trio.aclose_forcefully, stream)
 
     async def _turn_away(self, connection: Connection) -> None:
         try:
-            await connection.run(handshake.TOO_MANY_CONNECTIONS)
+            await connection.run()
         finally:
             self._turning_away -= 1

@@ -8,7 +8,7 @@ The reader is the client's only task. trio-websocket is given something that loo
 starts the reader as ours, so that an idle client costs one task and no nursery; a writer runs beside it only
 while there is a backlog, and ends at the latest when the connection is closed.
 
-Floor 5: imports ``context`` and below.
+Floor 6: imports ``context`` and below.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import ClassVar, cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
@@ -52,13 +52,13 @@ class Session:
     Attributes:
         address: where it connected from.
         outbox: what waits to be sent to it.
+        messages_in: messages that came from it.
 
     """
 
     __slots__ = (
         "_came",
         "_context",
-        "_messages_in",
         "_room",
         "_scope",
         "_transport",
@@ -66,9 +66,11 @@ class Session:
         "_why",
         "_wire",
         "address",
+        "messages_in",
         "outbox",
     )
 
+    kind: ClassVar = "websocket"
     outbox: Outbox
     _wire: Wire
     _room: Room
@@ -80,7 +82,7 @@ class Session:
         self._websocket: WebSocketConnection | None = None
         self._why: Disconnect | None = None
         self._scope = trio.CancelScope()
-        self._messages_in = 0
+        self.messages_in = 0
         self._came: float | None = None
 
     async def accept(self, upgrade: Upgrade) -> None:
@@ -160,13 +162,15 @@ class Session:
     async def publish(self, batch: list[bytes]) -> None:
         """Hand the messages of one read to the room."""
         count = len(batch)
-        self._messages_in += count
+        self.messages_in += count
         if logger.isEnabledFor(logging.DEBUG):
             for frame in batch:
                 for message in frames.messages(frame):
                     start = message[:DEBUG_LENGTH]
                     note(logging.DEBUG, "message", address=self.address, length=len(message), start=start)
-        await self._room.publish(Batch(self, b"".join(batch) if count > 1 else batch[0], count))
+        joined = b"".join(batch) if count > 1 else batch[0]
+        self._context.hub.counters.bytes_in += len(joined)
+        await self._room.publish(Batch(self, joined, count))
 
     async def settle(self) -> None:
         """Before the connection ends, deliver what the client is owed: its own echo, above all."""
@@ -225,7 +229,7 @@ class Session:
             note(logging.DEBUG, "vanished", address=self.address)
             return
         counters.left[why.name] += 1
-        counters.messages_in += self._messages_in
+        counters.messages_in += self.messages_in
         counters.messages_out += outbox.sent
         counters.messages_dropped += outbox.dropped
         counters.messages_unsent += outbox.unsent
@@ -238,13 +242,18 @@ class Session:
             code=why.code,
             reason=why.reason,
             stayed=trio.current_time() - self._came,
-            received=self._messages_in,
+            received=self.messages_in,
             sent=outbox.sent,
             dropped=outbox.dropped,
             unsent=outbox.unsent,
         )
 
     # What others ask of it.
+
+    @property
+    def sent(self) -> int:
+        """Messages handed to the network for it."""
+        return self.outbox.sent
 
     def end(self, why: Disconnect) -> None:
         """Disconnect the client for this reason, unless it has one already."""

@@ -7,6 +7,7 @@ Floor 4: imports ``outbox`` and below; ``hub`` makes it.
 from __future__ import annotations
 
 from collections import deque
+from typing import ClassVar
 
 import trio
 
@@ -39,6 +40,7 @@ class Subscription:
 
     """
 
+    kind: ClassVar = "application"
     room: Room
 
     def __init__(self, limits: Limits) -> None:

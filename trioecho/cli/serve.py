@@ -6,6 +6,7 @@ import gc
 import signal
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import trio
@@ -13,7 +14,7 @@ import typer
 
 from trioecho.cli.errors import Failure
 from trioecho.cli.logs import LogFormat, LogLevel, set_up
-from trioecho.cli.values import size, size_text
+from trioecho.cli.values import size, size_text, token
 from trioecho.limits import Audience, Limits, Options, WhenSlow
 from trioecho.listening import ListenError, open_listeners
 from trioecho.log import logger
@@ -32,9 +33,10 @@ must not do it behind its user's back."""
 SPARE_FILES = 64
 """Open files a server needs beside its connections."""
 
-WHERE, WHO, SLOW, BOUNDS, LIFE, LOGS = (
+WHERE, WHO, WEB, SLOW, BOUNDS, LIFE, LOGS = (
     "Where to listen",
     "Who gets what",
+    "Browsers, curl and machines",
     "Slow clients",
     "Limits",
     "Keepalive and shutdown",
@@ -60,6 +62,13 @@ def seconds(name: str, panel: str, help: str) -> Any:
     return option(name, panel, help, metavar="SECONDS")
 
 
+def switch(name: str, help: str) -> Any:
+    """Declare an option that is on or off, among those for plain HTTP."""
+    return typer.Option(
+        f"--{name}/--no-{name}", envvar=f"TRIOECHO_{name.upper()}", rich_help_panel=WEB, help=help
+    )
+
+
 def size_option(name: str, panel: str, help: str, default: int) -> Any:
     """Declare an option that is a size."""
     return option(name, panel, help, metavar="SIZE", parser=size, show_default=size_text(default))
@@ -80,6 +89,39 @@ def serve(
     prefix: Annotated[
         str, option("prefix", WHO, "Put before every text message that is relayed.", metavar="TEXT")
     ] = DEFAULTS.prefix,
+    page: Annotated[
+        bool, switch("page", "Give browsers a page that shows a room and talks to it.")
+    ] = DEFAULTS.page,
+    events: Annotated[
+        bool, switch("events", "Give a room as Server-Sent Events to those who accept them.")
+    ] = DEFAULTS.events,
+    figures: Annotated[
+        bool, switch("figures", "Give a room's figures to those who accept JSON.")
+    ] = DEFAULTS.figures,
+    health: Annotated[bool, switch("health", "Answer /healthz and /readyz.")] = DEFAULTS.health,
+    metrics: Annotated[bool, switch("metrics", "Answer /metrics, for Prometheus.")] = DEFAULTS.metrics,
+    metrics_address: Annotated[
+        str | None,
+        option(
+            "metrics_address",
+            WEB,
+            "Answer those three on an address of their own, not beside the rooms.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    publish_token: Annotated[
+        str | None,
+        option(
+            "publish_token",
+            WEB,
+            "Let those who send this bearer token publish by POST; better in the environment or a file,"
+            " because a command line is for all to see.",
+            metavar="TOKEN",
+        ),
+    ] = DEFAULTS.publish_token,
+    publish_token_file: Annotated[
+        Path | None, option("publish_token_file", WEB, "Read that token from a file.", metavar="FILE")
+    ] = None,
     when_slow: Annotated[
         WhenSlow, option("when_slow", SLOW, WHEN_SLOW_HELP, metavar="POLICY")
     ] = DEFAULTS.when_slow,
@@ -135,24 +177,33 @@ def serve(
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         shutdown_timeout=shutdown_timeout,
+        page=page,
+        events=events,
+        figures=figures,
+        health=health,
+        metrics=metrics,
+        publish_token=token(publish_token, publish_token_file),
     )
     Limits(**options)
     set_up(log_format, log_level)
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     _allow_files(max_connections + SPARE_FILES)
     try:
-        status = trio.run(_serve_until_signalled, host, port, options)
+        status = trio.run(_serve_until_signalled, host, port, metrics_address, options)
     except ListenError as error:
         raise Failure(str(error)) from error
     raise typer.Exit(status)
 
 
-async def _serve_until_signalled(host: list[str], port: int, options: Options) -> int:
+async def _serve_until_signalled(
+    host: list[str], port: int, metrics_address: str | None, options: Options
+) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         listeners = await open_listeners(host, port)
         async with trio.open_nursery() as nursery:
-            server = await nursery.start(partial(run_server, listeners=listeners, **options))
+            run = partial(run_server, listeners=listeners, metrics_address=metrics_address, **options)
+            server = await nursery.start(run)
             await anext(signals)
             nursery.start_soon(_shut_down, server, nursery.cancel_scope)
             second = await anext(signals)

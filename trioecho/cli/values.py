@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import typer
 
-__all__ = ["size", "size_text"]
+from trioecho.cli.errors import Failure
+from trioecho.limits import OptionError
+
+__all__ = ["size", "size_text", "token"]
 
 UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -27,3 +31,26 @@ def size_text(size: int) -> str:
         if size >= factor and size % factor == 0:
             return f"{size // factor}{unit}"
     return str(size)
+
+
+def token(given: str | None, file: Path | None) -> str | None:
+    """
+    Return a token that is given itself or in a file, where white space around it is not part of it.
+
+    Raises:
+        Failure: the file cannot be read.
+        OptionError: it is given in both ways, or the file holds no text.
+
+    """
+    if file is None:
+        return given or None
+    if given:
+        raise OptionError("publish_token_file", "is one way to give the token, and --publish-token another")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Failure(
+            f"cannot read the token from {file}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    except UnicodeDecodeError:
+        raise OptionError("publish_token_file", "must name a file of text") from None

@@ -1,0 +1,67 @@
+"""
+Publishing by POST: the body is a message for everybody in the room.
+
+Floor 6: imports ``hub``, ``web.request`` and below.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+import trio
+
+from trioecho.frames import BINARY, TEXT, data_frame
+from trioecho.hub import Hub
+from trioecho.web.answer import Answer, Refused, as_json, plain, refuse
+from trioecho.web.request import Request
+
+__all__ = ["publish"]
+
+CHALLENGE = ("WWW-Authenticate", "Bearer")
+
+NOT_ALLOWED = plain(
+    403, "Publishing by POST is off: start the server with --publish-token, or TRIOECHO_PUBLISH_TOKEN."
+)
+NO_TOKEN = plain(401, "Publishing takes the server's token: Authorization: Bearer TOKEN.", CHALLENGE)
+NO_LENGTH = refuse(411, "Say how long the body is: with Content-Length, or by sending it in chunks.")
+NOT_UTF8 = plain(400, "Text must be UTF-8: send it as application/octet-stream if it is to be binary.")
+FULL = plain(503, "The room is full: try again later.", ("Retry-After", "1"))
+
+
+async def publish(hub: Hub, request: Request) -> Answer:
+    """
+    Publish the request's body; wait while the room is full, at most for the stall limit.
+
+    Raises:
+        Refused: publishing is off or not for this client, the body can't be had, or the room stays full.
+
+    """
+    token = hub.limits.publish_token
+    if token is None:
+        raise Refused(NOT_ALLOWED)
+    scheme, _, given = (request.header("authorization") or "").partition(" ")
+    # In constant time, so that the time of an answer does not tell how much of a guess was right.
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Refused(NO_TOKEN)
+    if not request.has_body and request.header("content-length") is None:
+        raise Refused(NO_LENGTH)
+    body = await request.read()
+    if is_text(request.header("content-type") or ""):
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise Refused(NOT_UTF8) from None
+        frame = data_frame(TEXT, hub.limits.prefix.encode() + body)
+    else:
+        frame = data_frame(BINARY, body)
+    with trio.move_on_after(hub.limits.stall_limit):
+        receivers = await hub.relay(request.path, frame)
+        hub.counters.messages_in += 1
+        return as_json(202, {"room": request.path, "receivers": receivers})
+    raise Refused(FULL)
+
+
+def is_text(content_type: str) -> bool:
+    """Whether a body of this type is a text message: any text, and JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind == "application/json" or kind.endswith("+json")

@@ -1,0 +1,131 @@
+"""
+A site: which answer a request gets.
+
+The rooms are one site, with four ways in; the addresses for machines are another, inside it or on a port of
+their own.
+
+Floor 6: imports ``context``, ``handshake``, and the ways in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from trioecho import handshake
+from trioecho.context import Context
+from trioecho.handshake import Upgrade
+from trioecho.web.accept import wanted_type
+from trioecho.web.answer import Answer, Refused, as_json, plain, refuse
+from trioecho.web.figures import figures
+from trioecho.web.help import help_text
+from trioecho.web.publish import publish
+from trioecho.web.request import Request
+
+__all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site"]
+
+RETRY = ("Retry-After", "5")
+SHUTTING_DOWN = refuse(503, "The server is shutting down: try again later.", RETRY)
+TOO_MANY_CONNECTIONS = refuse(503, "There are too many connections: try again later.", RETRY)
+TOO_MANY_ROOMS = refuse(503, "There are too many rooms: try again later.", RETRY)
+NO_ROOM = refuse(404, "This address is not a room.")
+NOTHING_HERE = plain(404, "Nothing is here: the rooms are on another port.")
+WRONG_METHOD = plain(405, "A room takes GET, HEAD and POST.", ("Allow", "GET, HEAD, POST"))
+UNEXPECTED_BODY = refuse(400, "This request takes no body.")
+
+HTML, EVENTS, JSON, PLAIN = "text/html", "text/event-stream", "application/json", "text/plain"
+
+VARY = ("Vary", "Accept")
+"""The same address gives each what it accepts, which a cache must know."""
+
+FRESH = ("Cache-Control", "no-store")
+
+Handler = Callable[[Request], Awaitable[Answer]]
+"""What answers the requests for one address. If it does not read the body, the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The client wants the messages of a room as events; or, after a HEAD, only to know how that begins."""
+
+    room: str
+    only_head: bool
+
+
+Outcome = Answer | Upgrade | Listen
+
+
+class Site(Protocol):
+    """What a connection asks for each of its requests."""
+
+    async def answer(self, request: Request) -> Outcome:
+        """
+        Decide what becomes of a request.
+
+        Raises:
+            Refused: nothing does.
+
+        """
+
+
+class Pages:
+    """A site of single addresses; every other gets the answer ``otherwise``."""
+
+    def __init__(self, handlers: Mapping[str, Handler], otherwise: Answer = NOTHING_HERE) -> None:
+        self._handlers = handlers
+        self._otherwise = otherwise
+
+    async def answer(self, request: Request) -> Outcome:
+        """Ask the handler of the address."""
+        handler = self._handlers.get(request.path)
+        if handler is None:
+            raise Refused(self._otherwise)
+        if handshake.wanted(request):
+            raise Refused(NO_ROOM)
+        return await handler(request)
+
+
+class Rooms:
+    """The rooms, and ``pages`` among them that are none."""
+
+    def __init__(self, context: Context, pages: Mapping[str, Handler], page: Answer | None) -> None:
+        self._context = context
+        self._pages = pages
+        self._page = page
+        limits = context.hub.limits
+        offers = {HTML: page is not None, EVENTS: limits.events, JSON: limits.figures}
+        self._offered = [name for name, there in offers.items() if there]
+
+    async def answer(self, request: Request) -> Outcome:
+        """Decide which way in is meant."""
+        if request.path in self._pages:
+            return await Pages(self._pages).answer(request)
+        if self._context.stopping:
+            raise Refused(SHUTTING_DOWN)
+        if handshake.wanted(request):
+            return handshake.judge(request)
+        if request.method == "POST":
+            return await publish(self._context.hub, request)
+        if request.method not in ("GET", "HEAD"):
+            raise Refused(WRONG_METHOD)
+        if request.has_body:
+            raise Refused(UNEXPECTED_BODY)
+        return self._look(request)
+
+    def _look(self, request: Request) -> Answer | Listen:
+        """Show the room in the way that the client asks for."""
+        hub = self._context.hub
+        match wanted_type(request.header("accept"), self._offered, PLAIN):
+            case "text/html":
+                assert self._page is not None
+                return self._page
+            case "text/event-stream":
+                return Listen(request.path, only_head=request.method == "HEAD")
+            case "application/json":
+                found = as_json(200, figures(hub, request.path))
+                return Answer(200, found.body, found.content_type, (FRESH, VARY))
+            case "text/plain":
+                text = help_text(request, hub.limits)
+                return Answer(200, text.encode(), headers=(FRESH, VARY))
+        raise Refused(plain(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY))
