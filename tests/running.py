@@ -93,7 +93,7 @@ async def running(
                 if log_format == "json":
                     server.url = (await server.event("listening"))["url"]
                 else:
-                    server.url = (await server.event("line"))["text"].partition("url=")[2]
+                    server.url = (await server.event("line"))["text"].partition("url=")[2].partition(" ")[0]
                 yield server
                 if process.returncode is None:
                     server.signal(signal.SIGTERM)

@@ -106,7 +106,9 @@ def test_the_help_names_every_option_with_its_variable_and_default() -> None:
 
 async def test_it_says_where_it_listens_in_one_line() -> None:
     async with running(log_format="text") as server:
-        assert re.fullmatch(rf"{TIME} info listening url=ws://127\.0\.0\.1:\d+/", server.lines[0])
+        assert re.fullmatch(
+            rf"{TIME} info listening url=ws://(127\.0\.0\.1:\d+/) page=http://\1", server.lines[0]
+        )
         assert len(server.lines) == 1
         async with joined(server.url) as one, joined(server.url) as other:
             await one.send(frame(TEXT, b"hello"))
