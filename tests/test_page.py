@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from browser import chromium
-from running import environment
+from browser import ServerProcess, chromium
 from websockets.sync.client import connect
 
 from trioecho.web.page import load_page
@@ -29,38 +24,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 browser = pytest.fixture(scope="module")(chromium)
 
 
-class Serving:
-    """A server process on a port that stays the same when it is started again."""
-
-    def __init__(self) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
-        command = [sys.executable, "-m", "trioecho", "serve", "--port", str(self.port)]
-        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
-        assert self._process.stderr is not None
-        assert b"listening" in self._process.stderr.readline()
-
-    def stop(self) -> None:
-        """Shut it down."""
-        self._process.send_signal(signal.SIGTERM)
-        _, log = self._process.communicate(timeout=20)
-        assert self._process.returncode == 0 and b"Traceback" not in log
-
-
 @pytest.fixture
-def server() -> Iterator[Serving]:
-    server = Serving()
+def server() -> Iterator[ServerProcess]:
+    server = ServerProcess()
     yield server
     server.stop()
 
 
 @contextmanager
-def opened(browser: Any, server: Serving, room: str = "/room", **options: Any) -> Iterator[Any]:
+def opened(browser: Any, server: ServerProcess, room: str = "/room", **options: Any) -> Iterator[Any]:
     """A page of the room, connected, that logs no error until it is closed."""
     context = browser.new_context(**options)
     context.set_default_timeout(PATIENCE)
@@ -93,7 +65,7 @@ def shown(page: Any, text: str) -> Any:
     return row
 
 
-def test_two_pages_talk_and_count_each_other(browser: Any, server: Serving) -> None:
+def test_two_pages_talk_and_count_each_other(browser: Any, server: ServerProcess) -> None:
     with opened(browser, server) as one, opened(browser, server, color_scheme="dark") as other:
         say(one, "hello")
         shown(other, "hello")
@@ -105,7 +77,7 @@ def test_two_pages_talk_and_count_each_other(browser: Any, server: Serving) -> N
         one.get_by_text("2 here").wait_for()
 
 
-def test_a_message_is_shown_as_text_whatever_is_in_it(browser: Any, server: Serving) -> None:
+def test_a_message_is_shown_as_text_whatever_is_in_it(browser: Any, server: ServerProcess) -> None:
     with opened(browser, server) as page, connect(f"ws://{server.address}/room") as client:
         html = "<img src=x onerror=\"document.body.textContent='broken'\"><script>alert(1)</script>"
         client.send(html)
@@ -121,7 +93,7 @@ def test_a_message_is_shown_as_text_whatever_is_in_it(browser: Any, server: Serv
         page.get_by_text("and 6,000 characters more").wait_for()
 
 
-def test_it_comes_back_by_itself_when_the_server_does(browser: Any, server: Serving) -> None:
+def test_it_comes_back_by_itself_when_the_server_does(browser: Any, server: ServerProcess) -> None:
     with opened(browser, server) as page:
         server.stop()
         page.locator("#state", has_text="Not connected, trying again in").wait_for()
@@ -136,7 +108,7 @@ def test_it_comes_back_by_itself_when_the_server_does(browser: Any, server: Serv
             assert client.recv(timeout=10) == "kept until it can be sent"
 
 
-def test_it_goes_to_another_room_by_its_name(browser: Any, server: Serving) -> None:
+def test_it_goes_to_another_room_by_its_name(browser: Any, server: ServerProcess) -> None:
     with opened(browser, server) as page, connect(f"ws://{server.address}/a/%C3%A9%20%3F%23b") as client:
         page.get_by_label("Room", exact=True).fill("a/é ?#b")
         page.keyboard.press("Enter")
@@ -147,7 +119,9 @@ def test_it_goes_to_another_room_by_its_name(browser: Any, server: Serving) -> N
         assert client.recv(timeout=10) == "here"
 
 
-def test_it_is_used_by_keyboard_alone_and_says_what_its_parts_are(browser: Any, server: Serving) -> None:
+def test_it_is_used_by_keyboard_alone_and_says_what_its_parts_are(
+    browser: Any, server: ServerProcess
+) -> None:
     with opened(browser, server) as page:
         assert page.evaluate("document.activeElement.id") == "text"
         names = []
@@ -160,7 +134,7 @@ def test_it_is_used_by_keyboard_alone_and_says_what_its_parts_are(browser: Any, 
             assert part in seen, seen
 
 
-def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: Serving) -> None:
+def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: ServerProcess) -> None:
     seconds, per_second = 2.5, 5_000
     sent: list[int] = []
 
@@ -200,7 +174,7 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: 
         assert page.locator("#log li").count() <= 400
 
 
-def test_its_policy_lets_nothing_run_that_is_not_its_own(browser: Any, server: Serving) -> None:
+def test_its_policy_lets_nothing_run_that_is_not_its_own(browser: Any, server: ServerProcess) -> None:
     headers = dict(load_page().headers)
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy

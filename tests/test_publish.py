@@ -16,6 +16,7 @@ from running import running
 from serving import serving, unharmed
 
 from trioecho import serve
+from trioecho.limits import Options
 
 TOKEN = {"Authorization": "Bearer secret"}
 TEXT_TYPE = {"Content-Type": "text/plain"}
@@ -122,7 +123,7 @@ async def test_a_full_room_makes_a_publisher_wait_at_most_for_the_stall_limit(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     listener = MemoryListener()
-    options = {"publish_token": "secret", "max_message_size": 1000, "max_pending_bytes": 1000}
+    options = Options(publish_token="secret", max_message_size=1000, max_pending_bytes=1000)
     server = await nursery.start(partial(serve, listeners=[listener], **options))
 
     async def read_slowly() -> None:

@@ -61,9 +61,9 @@ async def _resolve(host: str) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def split_address(option: str, address: str) -> tuple[str, int]:
+def split_address(address: str) -> tuple[str, int]:
     """
-    Take ``127.0.0.1:9100`` or ``[::1]:9100`` apart.
+    Take the address for machines apart: ``127.0.0.1:9100``, ``[::1]:9100``.
 
     Raises:
         OptionError: it is not like that.
@@ -72,7 +72,8 @@ def split_address(option: str, address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not host or not port.isdecimal() or not port.isascii() or int(port) > 65_535:
-        raise OptionError(option, f"must be HOST:PORT, for example 127.0.0.1:9100, not {address!r}")
+        problem = f"must be HOST:PORT, for example 127.0.0.1:9100, not {address!r}"
+        raise OptionError("metrics_address", problem)
     return host, int(port)
 
 

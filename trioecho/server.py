@@ -96,6 +96,7 @@ async def serve(
     port: int = 7890,
     listeners: Listeners | None = None,
     metrics_address: str | None = None,
+    metrics_listeners: Listeners | None = None,
     http_handlers: Mapping[str, Handler] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[Options],
@@ -114,6 +115,7 @@ async def serve(
             (``trio.SSLListener``), on Unix sockets, or in memory. They are closed at the end.
         metrics_address: ``HOST:PORT`` where ``/healthz``, ``/readyz`` and ``/metrics`` are, and then only
             there; without it they are beside the rooms.
+        metrics_listeners: instead of that, listeners of your own; they too are closed at the end.
         http_handlers: what answers plain HTTP for single addresses, which are then no rooms: a path, as in
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
             :class:`Answer`.
@@ -129,14 +131,13 @@ async def serve(
     """
     limits = Limits(**options)
     handlers = _checked(http_handlers or {})
-    metrics = None if metrics_address is None else split_address("metrics_address", metrics_address)
+    metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:
         listeners = await open_listeners([host] if isinstance(host, str) else list(host), port)
-    metrics_listeners: Listeners = ()
     stopped = trio.Event()
     try:
-        if metrics is not None:
-            metrics_listeners = await open_listeners([metrics[0]], metrics[1])
+        if metrics_listeners is None:
+            metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
         async with _cancelled_at_its_end() as machines, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
             context = Context(hub, Keepalive(limits), nursery)
@@ -179,7 +180,7 @@ async def serve(
         )
     finally:
         stopped.set()
-        for listener in (*listeners, *metrics_listeners):
+        for listener in (*listeners, *(metrics_listeners or ())):
             await trio.aclose_forcefully(listener)
 
 

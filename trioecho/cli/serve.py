@@ -16,7 +16,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.logs import LogFormat, LogLevel, set_up
 from trioecho.cli.values import size, size_text, token
 from trioecho.limits import Audience, Limits, Options, WhenSlow
-from trioecho.listening import ListenError, open_listeners
+from trioecho.listening import ListenError, open_listeners, split_address
 from trioecho.log import logger
 from trioecho.server import Server
 from trioecho.server import serve as run_server
@@ -200,9 +200,11 @@ async def _serve_until_signalled(
 ) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        metrics = None if metrics_address is None else split_address(metrics_address)
         listeners = await open_listeners(host, port)
+        metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
         async with trio.open_nursery() as nursery:
-            run = partial(run_server, listeners=listeners, metrics_address=metrics_address, **options)
+            run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
             server = await nursery.start(run)
             await anext(signals)
             nursery.start_soon(_shut_down, server, nursery.cancel_scope)

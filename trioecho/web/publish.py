@@ -57,6 +57,7 @@ async def publish(hub: Hub, request: Request) -> Answer:
     with trio.move_on_after(hub.limits.stall_limit):
         receivers = await hub.relay(request.path, frame)
         hub.counters.messages_in += 1
+        hub.counters.bytes_in += len(frame)
         return as_json(202, {"room": request.path, "receivers": receivers})
     raise Refused(FULL)
 
