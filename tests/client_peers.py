@@ -96,6 +96,24 @@ async def raw_server(
         nursery.cancel_scope.cancel()
 
 
+async def tunnel(stream: trio.SocketStream, host: str, port: int) -> None:
+    """Do what a CONNECT proxy does once it is willing: say so, and carry bytes both ways."""
+    onward = await trio.open_tcp_stream(host, port)
+    await stream.send_all(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+    async def carry(source: trio.SocketStream, target: trio.SocketStream) -> None:
+        try:
+            while data := await source.receive_some():
+                await target.send_all(data)
+            await target.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+
+    async with onward, trio.open_nursery() as nursery:
+        nursery.start_soon(carry, onward, stream)
+        await carry(stream, onward)
+
+
 def frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
     """A server's frame."""
     first = (0x80 if final else 0) | opcode

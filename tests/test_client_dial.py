@@ -12,7 +12,7 @@ import pytest
 import trio
 import trustme
 import typer
-from client_peers import RawServer, raw_server, websockets_server
+from client_peers import RawServer, raw_server, tunnel, websockets_server
 from websockets.sync.server import ServerConnection, unix_serve
 
 from trioecho.cli.connecting import Connecting
@@ -123,20 +123,7 @@ async def serve_proxy(stream: trio.SocketStream, server: RawServer) -> None:
     if b"Proxy-Authorization: Basic dXNlcjpwYXNz" not in head:
         return await stream.send_all(b"HTTP/1.1 407 No\r\nContent-Length: 6\r\n\r\nwho?\r\n")
     host, _, port = head.split()[1].decode().rpartition(":")
-    onward = await trio.open_tcp_stream(host, int(port))
-    await stream.send_all(b"HTTP/1.1 200 Connected\r\n\r\n")
-
-    async def carry(source: trio.SocketStream, target: trio.SocketStream) -> None:
-        try:
-            while data := await source.receive_some():
-                await target.send_all(data)
-            await target.send_eof()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-
-    async with onward, trio.open_nursery() as nursery:
-        nursery.start_soon(carry, onward, stream)
-        await carry(stream, onward)
+    await tunnel(stream, host, int(port))
 
 
 async def test_through_a_proxy(secure: Secure) -> None:
