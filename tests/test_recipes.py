@@ -14,6 +14,7 @@ import random
 import socket
 import ssl
 import tarfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -166,16 +167,19 @@ async def log_in(script: str, folder: Path) -> None:
     (folder / ".config").mkdir()
     (folder / ".config" / "token").write_text("s3cret\n")
     heard: list[str | bytes | None] = []
+    over = threading.Event()
 
     def listen(connection: ServerConnection) -> None:
         assert connection.request is not None
         heard.append(connection.request.headers.get("Authorization"))
         heard.extend(connection)
+        over.set()
 
     with websockets_server(listen, ssl=authority.context) as url:
         changed = substituted(script, [("example.org", f"localhost:{url.split(':')[-1][:-1]}")])
         shell = Shell(folder, SSL_CERT_FILE=str(authority.file))
         assert await shell.run(changed, "Hello!") == (0, "")
+        assert await trio.to_thread.run_sync(over.wait, PATIENCE)
     assert heard == ["Bearer s3cret", "Hello!"]
 
 
