@@ -19,6 +19,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.listen import listen
 from trioecho.cli.send import send
 from trioecho.cli.serve import serve
+from trioecho.cli.stdio import hold_closed
 from trioecho.limits import OptionError
 
 __all__ = ["app", "main"]
@@ -54,6 +55,7 @@ for command in (serve, client, listen, send, bench):
 
 def main() -> None:
     """Run the command line and exit with its code: the entry point of the ``trioecho`` command."""
+    hold_closed()
     try:
         status = app(standalone_mode=False)
     except Failure as failure:

@@ -79,6 +79,8 @@ class Pipe:
             # Whoever read us has enough: that is how `| head` ends us. Python must not flush into it again.
             self._count = None
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        except OSError as error:
+            self._problem = Failure(f"standard output cannot be written: {error.strerror}")
 
     async def _send(self, client: Client) -> None:
         try:
@@ -91,6 +93,8 @@ class Pipe:
             return  # Whoever receives is told the same.
         except Failure as problem:
             self._problem = problem
+        except OSError as error:
+            self._problem = Failure(f"standard input cannot be read: {error.strerror}")
         if self._problem or not self._stay:
             await client.close()
 

@@ -78,8 +78,11 @@ def as_argument(message: str) -> str:
 
 
 def _standard_input(*, binary: bool) -> str | bytes:
-    with open(STDIN, "rb", closefd=False) as file:
-        content = file.read(MAX_RECORD + 1)
+    try:
+        with open(STDIN, "rb", closefd=False) as file:
+            content = file.read(MAX_RECORD + 1)
+    except OSError as error:
+        raise Failure(f"standard input cannot be read: {error.strerror}") from None
     if len(content) > MAX_RECORD:
         raise Failure(f"standard input is longer than {MAX_RECORD} bytes")
     try:

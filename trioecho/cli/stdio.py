@@ -9,13 +9,14 @@ has no such word, as for a file on disk, they never block for long.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable
 
 import trio
 
-__all__ = ["STDIN", "STDOUT", "read_some", "write_all"]
+__all__ = ["STDIN", "STDOUT", "hold_closed", "read_some", "write_all"]
 
-STDIN, STDOUT = 0, 1
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 READ_SIZE = 64 * 1024
 """How much is read at once (bytes): what a Linux pipe holds."""
@@ -24,6 +25,22 @@ WRITE_SIZE = 4096
 """
 How much is written at once (bytes): a pipe that is ready takes this much without blocking (PIPE_BUF).
 """
+
+
+def hold_closed() -> None:
+    """
+    Take the place of standard streams that were closed before we started, as by `<&-` or a bare service.
+
+    Otherwise the next file or socket that is opened would get their number, and be taken for them. Reading or
+    writing them stays an error; what is said on a standard error that is none goes nowhere.
+    """
+    for fd, unusable in ((STDIN, os.O_WRONLY), (STDOUT, os.O_RDONLY), (STDERR, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, unusable)
+    if sys.stderr is None:
+        sys.stderr = open(STDERR, "w", closefd=False)
 
 
 async def read_some(fd: int) -> bytes:
