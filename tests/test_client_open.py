@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -175,6 +176,16 @@ async def test_nobody_listens() -> None:
     await listener.aclose()
     with pytest.raises(ConnectFailed, match=r"connection refused \(nothing listens there\)"):
         async with open_client(f"ws://127.0.0.1:{port}/"):
+            pass
+
+
+async def test_a_refused_port_that_the_url_does_not_show_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", refused)
+    with pytest.raises(ConnectFailed, match=r"connection refused \(nothing listens on port 80\)"):
+        async with open_client("localhost"):
             pass
 
 

@@ -59,14 +59,17 @@ async def _connect_tcp(host: str, port: int, where: str, ip_version: IPVersion |
             host, port, local_address=None if ip_version is None else ANY[ip_version]
         )
     except (OSError, UnicodeError) as error:
-        raise ConnectFailed(f"cannot connect to {where}: {_why(error, host, ip_version)}") from None
+        there = "there" if f":{port}" in where else f"on port {port}"
+        raise ConnectFailed(f"cannot connect to {where}: {_why(error, host, there, ip_version)}") from None
 
 
 async def _connect_unix(path: str) -> trio.SocketStream:
     try:
         return await trio.open_unix_socket(path)
     except (OSError, ValueError) as error:
-        raise ConnectFailed(f"cannot connect to the Unix socket {path}: {_why(error, path)}") from None
+        raise ConnectFailed(
+            f"cannot connect to the Unix socket {path}: {_why(error, path, 'there')}"
+        ) from None
 
 
 async def _secure(
@@ -92,7 +95,7 @@ async def _secure(
     return secure
 
 
-def _why(error: Exception, host: str, ip_version: IPVersion | None = None) -> str:
+def _why(error: Exception, host: str, there: str, ip_version: IPVersion | None = None) -> str:
     """Of what went wrong at several addresses, the first is told: it is the one preferred."""
     cause = error.__cause__
     if isinstance(cause, ExceptionGroup):
@@ -105,7 +108,7 @@ def _why(error: Exception, host: str, ip_version: IPVersion | None = None) -> st
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     if error.errno == errno.ECONNREFUSED:
-        return "connection refused (nothing listens there)"
+        return f"connection refused (nothing listens {there})"
     if error.errno == errno.ENOENT:
         return "there is no such socket"
     return os.strerror(error.errno).lower()
