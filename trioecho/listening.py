@@ -35,6 +35,11 @@ async def open_listeners(hosts: Sequence[str], port: int) -> list[trio.SocketLis
         raise OptionError("port", f"must be a whole number from 0 to 65535, not {port!r}")
     if not hosts or not all(isinstance(host, str) and host for host in hosts):
         raise OptionError("host", "must be a name or an address")
+    for host in hosts:
+        if "/" in host or host.count(":") == 1:
+            raise OptionError(
+                "host", f"must be a name or an address and nothing else, not {host!r}: see --port"
+            )
     for attempt in range(PORT_ATTEMPTS):
         listeners: list[trio.SocketListener] = []
         chosen = port
