@@ -43,7 +43,7 @@ def test_a_report_for_people(run: Call) -> None:
 
 def test_a_report_for_machines(run: Call) -> None:
     with relaying() as url:
-        code, out, _ = run(url, *FEW, "--json")
+        code, out, _ = run(url.removeprefix("ws://"), *FEW, "--json")
     assert code == 0
     figures = json.loads(out)
     assert figures["plan"]["window"] == 8
@@ -66,6 +66,10 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
         (["--size", "3"], "--size must be a whole number from 16 to 16777216, not 3"),
         (["--subscribers", "5", "--rooms", "2"], "--subscribers must divide evenly over 2 rooms"),
         (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: No such file"),
+        (["wss://127.0.0.1/", "--cacert", __file__], f"--cacert {__file__} holds no certificate that can be"),
+        (["--size", "1MB"], "Invalid value for '--size': '1MB' is not a size"),
+        (["--subscribers", "many"], "Invalid value for '--subscribers': 'many' is not a whole number"),
+        (["--duration", "5s"], "Invalid value for '--duration': '5s' is not a number"),
         (["--mode", "gentle"], "Invalid value for '--mode'"),
     ],
 )

@@ -30,7 +30,7 @@ class Target:
     @classmethod
     def parse(cls, url: str, *, cacert: Path | None = None, insecure: bool = False) -> Target:
         """
-        Read a ``ws://`` or ``wss://`` URL.
+        Read a ``ws://`` or ``wss://`` URL; without a scheme, ``ws://`` is meant.
 
         Certificates are checked against the system's authorities, or against those in ``cacert``, or, if
         ``insecure``, not at all.
@@ -40,6 +40,8 @@ class Target:
             OptionError: the authorities cannot be read.
 
         """
+        if url and "://" not in url:
+            url = f"ws://{url}"
         try:
             parts: SplitResult = urlsplit(url)
             port = parts.port
@@ -81,8 +83,12 @@ class Target:
 def _trust(cacert: Path | None, insecure: bool) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=cacert)
-    except (OSError, ssl.SSLError) as error:
-        raise OptionError("cacert", f"{cacert} cannot be read: {error.strerror or error}") from None
+    except ssl.SSLError:
+        raise OptionError(
+            "cacert", f"{cacert} holds no certificate that can be used (it must be PEM)"
+        ) from None
+    except OSError as error:
+        raise OptionError("cacert", f"{cacert} cannot be read: {error.strerror}") from None
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from trioecho.cli.errors import Failure
+from trioecho.cli.spread import spread
+from trioecho.cli.values import number, whole
+from trioecho.cli.values import size as parse_size
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load
@@ -23,11 +26,13 @@ SPARE_DESCRIPTORS = 32
 """Files that the process has open besides its connections."""
 
 
+@spread()
 def bench(
-    url: Annotated[
-        str, typer.Argument(help="The server; its path is the room.", show_default=True)
-    ] = "ws://127.0.0.1:7890/",
     *,
+    url: Annotated[
+        str,
+        typer.Argument(help="The server; its path is the room; ws:// may be left out.", show_default=True),
+    ] = "ws://127.0.0.1:7890/",
     mode: Annotated[
         Literal["flood", "paced", "connect"],
         typer.Option(
@@ -35,32 +40,76 @@ def bench(
         ),
     ] = "flood",
     subscribers: Annotated[
-        int, typer.Option(help="Connections that only listen, in all rooms together.", rich_help_panel=LOAD)
+        int,
+        typer.Option(
+            help="Connections that only listen, in all rooms together.",
+            rich_help_panel=LOAD,
+            metavar="N",
+            parser=whole,
+        ),
     ] = 200,
     publishers: Annotated[
-        int, typer.Option(help="Connections that send, in each room.", rich_help_panel=LOAD)
+        int,
+        typer.Option(
+            help="Connections that send, in each room.", rich_help_panel=LOAD, metavar="N", parser=whole
+        ),
     ] = 1,
     rooms: Annotated[
         int,
-        typer.Option(help="Rooms; with more than one, /0, /1, ... follow the path.", rich_help_panel=LOAD),
+        typer.Option(
+            help="Rooms; with more than one, /0, /1, ... follow the path.",
+            rich_help_panel=LOAD,
+            metavar="N",
+            parser=whole,
+        ),
     ] = 1,
     window: Annotated[
-        int, typer.Option(help="Flood: messages of one publisher in flight.", rich_help_panel=LOAD)
+        int,
+        typer.Option(
+            help="Flood: messages of one publisher in flight.",
+            rich_help_panel=LOAD,
+            metavar="N",
+            parser=whole,
+        ),
     ] = 64,
     rate: Annotated[
-        float, typer.Option(help="Paced: messages a second from each publisher.", rich_help_panel=LOAD)
+        float,
+        typer.Option(
+            help="Paced: messages a second from each publisher.",
+            rich_help_panel=LOAD,
+            metavar="N",
+            parser=number,
+        ),
     ] = 50.0,
-    size: Annotated[int, typer.Option(help="Bytes of a message.", rich_help_panel=LOAD)] = 128,
+    size: Annotated[
+        int, typer.Option(help="Bytes of a message.", rich_help_panel=LOAD, metavar="SIZE", parser=parse_size)
+    ] = 128,
     text: Annotated[
         bool, typer.Option("--text/--binary", help="What kind of messages.", rich_help_panel=LOAD)
     ] = True,
     warmup: Annotated[
-        float, typer.Option(help="Seconds of traffic before anything is measured.", rich_help_panel=LOAD)
+        float,
+        typer.Option(
+            help="Seconds of traffic before anything is measured.",
+            rich_help_panel=LOAD,
+            metavar="SECONDS",
+            parser=number,
+        ),
     ] = 1.0,
-    duration: Annotated[float, typer.Option(help="Seconds that are measured.", rich_help_panel=LOAD)] = 5.0,
+    duration: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that are measured.", rich_help_panel=LOAD, metavar="SECONDS", parser=number
+        ),
+    ] = 5.0,
     stall: Annotated[
         float,
-        typer.Option(help="Seconds without a delivery after which the run ends.", rich_help_panel=LOAD),
+        typer.Option(
+            help="Seconds without a delivery after which the run ends.",
+            rich_help_panel=LOAD,
+            metavar="SECONDS",
+            parser=number,
+        ),
     ] = 5.0,
     to: Annotated[
         Literal["others", "everyone"],
@@ -75,7 +124,12 @@ def bench(
     ] = False,
     pid: Annotated[
         int | None,
-        typer.Option(help="The server's process: reports its CPU time and memory.", rich_help_panel=SERVER),
+        typer.Option(
+            help="The server's process: reports its CPU time and memory.",
+            rich_help_panel=SERVER,
+            metavar="PID",
+            parser=whole,
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.", rich_help_panel=OUTPUT)

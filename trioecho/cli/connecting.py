@@ -10,7 +10,7 @@ import typer
 
 from trioecho.cli.credentials import authorization, cookie_header, parse_header
 from trioecho.cli.tls import ssl_context
-from trioecho.cli.values import size, size_text
+from trioecho.cli.values import number, size, size_text, whole
 from trioecho.client import ClientOptions, Options, Reconnect
 
 __all__ = ["Connecting"]
@@ -34,7 +34,7 @@ def option(panel: str, help: str, *flags: str, **more: Any) -> Any:
 
 def seconds(panel: str, help: str, flag: str) -> Any:
     """Declare an option in seconds."""
-    return option(panel, help, flag, metavar="SECONDS")
+    return option(panel, help, flag, metavar="SECONDS", parser=number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,11 @@ class Connecting:
     reconnect_attempts: Annotated[
         int | None,
         option(
-            STAYING, "Give up after so many failed attempts in a row.", "--reconnect-attempts", metavar="N"
+            STAYING,
+            "Give up after so many failed attempts in a row.",
+            "--reconnect-attempts",
+            metavar="N",
+            parser=whole,
         ),
     ] = POLICY.attempts
     reconnect_delay: Annotated[

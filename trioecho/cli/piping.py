@@ -11,6 +11,7 @@ import typer
 from trioecho.cli.connecting import MESSAGES, option, seconds
 from trioecho.cli.formats import AsTheyAre, Format, Json, Records
 from trioecho.cli.stdio import STDOUT
+from trioecho.cli.values import whole
 
 __all__ = ["Piping"]
 
@@ -39,7 +40,14 @@ class Piping:
     ] = False
     count: Annotated[
         int | None,
-        option(ENDING, "End after so many messages; exit code 1 if fewer come.", "--count", "-n", min=1),
+        option(
+            ENDING,
+            "End after so many messages; exit code 1 if fewer come.",
+            "--count",
+            "-n",
+            metavar="N",
+            parser=whole,
+        ),
     ] = None
     timeout: Annotated[
         float | None, seconds(ENDING, "End when no message came or went for so long.", "--timeout")
@@ -59,6 +67,8 @@ class Piping:
             raise typer.BadParameter(
                 "--binary has no meaning with --json, where each message says what it is"
             )
+        if self.count is not None and self.count < 1:
+            raise typer.BadParameter("--count must be at least 1")
         if self.timeout is not None and not self.timeout > 0:
             raise typer.BadParameter("--timeout must be more than 0 seconds")
         if self.json:

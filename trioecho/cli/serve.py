@@ -14,7 +14,7 @@ import typer
 
 from trioecho.cli.errors import Failure
 from trioecho.cli.logs import LogFormat, LogLevel, set_up
-from trioecho.cli.values import size, size_text, token
+from trioecho.cli.values import number, size, size_text, token, whole
 from trioecho.limits import Audience, Limits, Options, WhenSlow
 from trioecho.listening import ListenError, open_listeners, split_address
 from trioecho.log import logger
@@ -59,7 +59,7 @@ def option(name: str, panel: str, help: str, **more: Any) -> Any:
 
 def seconds(name: str, panel: str, help: str) -> Any:
     """Declare an option in seconds."""
-    return option(name, panel, help, metavar="SECONDS")
+    return option(name, panel, help, metavar="SECONDS", parser=number)
 
 
 def switch(name: str, help: str) -> Any:
@@ -80,7 +80,8 @@ def serve(
         option("host", WHERE, "Name or address to listen on; may be given several times.", metavar="HOST"),
     ] = ["127.0.0.1"],  # noqa: B006 - typer wants a list, and nobody changes it
     port: Annotated[
-        int, option("port", WHERE, "TCP port; 0 picks a free one and says which.", metavar="PORT")
+        int,
+        option("port", WHERE, "TCP port; 0 picks a free one and says which.", metavar="PORT", parser=whole),
     ] = 7890,
     to: Annotated[
         Audience,
@@ -139,10 +140,11 @@ def serve(
         size_option("max_message_size", BOUNDS, "Largest message from a client.", DEFAULTS.max_message_size),
     ] = DEFAULTS.max_message_size,
     max_connections: Annotated[
-        int, option("max_connections", BOUNDS, "Connections at one time.", metavar="N")
+        int, option("max_connections", BOUNDS, "Connections at one time.", metavar="N", parser=whole)
     ] = DEFAULTS.max_connections,
     max_rooms: Annotated[
-        int, option("max_rooms", BOUNDS, "Rooms at one time; a room is a URL's path.", metavar="N")
+        int,
+        option("max_rooms", BOUNDS, "Rooms at one time; a room is a URL's path.", metavar="N", parser=whole),
     ] = DEFAULTS.max_rooms,
     handshake_timeout: Annotated[
         float, seconds("handshake_timeout", BOUNDS, "For a client's request to arrive.")

@@ -1,4 +1,4 @@
-"""What people write on a command line, made into values: sizes with their units."""
+"""What people write on a command line, made into values: numbers, and sizes with their units."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ import typer
 from trioecho.cli.errors import Failure
 from trioecho.limits import OptionError
 
-__all__ = ["size", "size_text", "token"]
+__all__ = ["number", "size", "size_text", "token", "whole"]
 
 UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def whole(text: str | int) -> int:
+    """Parse a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
+def number(text: str | float) -> float:
+    """Parse a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number (give it without a unit, as in 2.5)") from None
 
 
 def size(text: str | int) -> int:
