@@ -102,7 +102,9 @@ class Room:
         A room that is finishing, or ends meanwhile because nobody is left, forgets the batch. If
         cancelled, the batch was not taken.
         """
-        if not self._finishing:
+        if self._finishing:
+            await trio.lowlevel.checkpoint()  # or who publishes in a loop would stop the shutdown
+        else:
             await self._take(batch)
 
     async def _take(self, batch: Batch) -> None:
