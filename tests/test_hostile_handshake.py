@@ -85,12 +85,12 @@ async def test_endless_headers_are_answered_with_431_and_the_end() -> None:
             assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_a_request_line_without_end_is_answered_with_431() -> None:
+async def test_a_request_line_without_end_is_answered_with_414() -> None:
     async with unharmed() as server, connected(server.url) as peer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.send_until_refused, b"x" * 1000)
             answer = await peer.read_until(b".\n")
-            assert answer.startswith(b"HTTP/1.1 431 ")
+            assert answer.startswith(b"HTTP/1.1 414 ")
             nursery.cancel_scope.cancel()
 
 

@@ -135,13 +135,14 @@ def test_it_is_used_by_keyboard_alone_and_says_what_its_parts_are(
 
 
 def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: ServerProcess) -> None:
-    seconds, per_second = 2.5, 5_000
+    per_second = 5_000
+    enough = threading.Event()
     sent: list[int] = []
 
     def load() -> None:
         with connect(f"ws://{server.address}/room") as client:
             began, count = time.perf_counter(), 0
-            while count < seconds * per_second:
+            while not enough.is_set():
                 while count < (time.perf_counter() - began) * per_second:
                     client.send(f"message {count}")
                     count += 1
@@ -160,14 +161,15 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: 
         loading = threading.Thread(target=load)
         loading.start()
         page.locator("#sampling", has_text="this is a sample").wait_for()
-        clicks = 0
-        while not sent:
-            page.locator("summary").click()
-            clicks += 1
-        loading.join()
-        page.wait_for_function("count => delays.length >= count", arg=clicks)
+        try:
+            for clicks in range(1, 6):
+                page.locator("summary").click()
+                page.wait_for_function("count => delays.length >= count", arg=clicks)
+        finally:
+            enough.set()
+            loading.join()
         delays = page.evaluate("delays")
-        assert delays and max(delays) < 200, delays
+        assert max(delays) < 200, delays
         shown(page, "the last one")
         page.get_by_text(f"{sent[0]:,} in all").wait_for()
         page.get_by_text("messages were not shown").wait_for()

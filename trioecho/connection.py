@@ -117,18 +117,23 @@ class Connection:
             request = await self._receive(exchange, first)
             if request is None:
                 return None
-            outcome = await self._site.answer(request)
+            outcome = await self._ask(request)
             if self._stopped and not isinstance(outcome, Answer):
                 return self._refused(SHUTTING_DOWN)
             return outcome
         except Refused as refused:
             too_late = self._crowded and refused.answer is TOO_LATE
             return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.answer)
-        except trio.BrokenResourceError:
+
+    async def _ask(self, request: Request) -> Outcome:
+        """Ask the site; if it fails, that is a bug, ours or the application's, and the client hears of it."""
+        try:
+            return await self._site.answer(request)
+        except (Refused, trio.BrokenResourceError):
             raise
         except Exception:
             logger.exception("a request of %s failed", self.address)
-            return self._refused(FAILED)
+            raise Refused(FAILED) from None
 
     async def _receive(self, exchange: Exchange, first: bool) -> Request | None:
         patience = CROWDED_PATIENCE if self._crowded else self._context.hub.limits.handshake_timeout

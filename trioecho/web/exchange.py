@@ -141,9 +141,7 @@ class Exchange:
             if found.has_body:
                 self._declared = int(found.header("content-length") or 0)
                 found.read = self._read_body
-            else:
-                self._h11.next_event()  # the end of a message without a body
-                self._complete = True
+            self._complete = not found.has_body
         except h11.RemoteProtocolError as error:
             raise Refused(_invalid(error)) from error
         found.early = self.rest
@@ -197,6 +195,8 @@ class Exchange:
 
         """
         http = self._h11
+        if self._complete and http.their_state is h11.SEND_BODY:
+            http.next_event()  # the end of a message without a body; of no use to one that is upgraded
         headers = [("Date", formatdate(usegmt=True)), *answer.headers]
         if answer.status not in BODILESS:
             headers += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
