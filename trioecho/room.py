@@ -172,10 +172,13 @@ class Room:
 
     def _count(self, took: float) -> int:
         """Count what has been fanned out, and return how many messages that were."""
-        messages = sum([batch.count for batch in self._taken])
+        messages = size = 0
+        for batch in self._taken:
+            messages += batch.count
+            size += len(batch.frames)
         if messages:
             self.messages += messages
-            self.bytes += sum([len(batch.frames) for batch in self._taken])
+            self.bytes += size
             self._counters.batch_messages.add(messages)
             self._counters.fan_out_seconds.add(took)
         return messages
