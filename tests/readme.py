@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of one language."""
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    """Return the code blocks of one language, of all the README or of a part of it."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
 
 
 def commands(beginning: str = "") -> list[str]:
@@ -25,7 +25,7 @@ def commands(beginning: str = "") -> list[str]:
 
 def recipes() -> dict[str, str]:
     """Return the recipes: what each is for, as its comment says, and the commands below that."""
-    (block,) = blocks("sh")
+    block = blocks("sh", TEXT.partition("### Recipes")[2])[0]
     found = {}
     for recipe in block.strip().split("\n\n"):
         title, _, script = recipe.partition("\n")

@@ -152,15 +152,42 @@ async def test_the_chat_with_other_peoples_clients(tmp_path: Path) -> None:
                 assert await ours.end() == (0, "")
 
 
+async def test_what_curl_publishes_curl_hears() -> None:
+    """The lines of the section on HTTP, with the server's port in the place of the default one."""
+    listen, publish = readme.blocks("sh", readme.TEXT.partition("## One port")[2])[:2]
+    start, publish = publish.strip().split("\n")
+    variable, _, command = start.partition(" ")
+    assert command == "trioecho serve"
+    name, _, token = variable.partition("=")
+    async with running(variables={name: token}) as server, trio.open_nursery() as nursery:
+        address = server.url.removeprefix("ws://").rstrip("/")
+        shell = ["bash", "-c", listen.replace("127.0.0.1:7890", address)]
+        curl = await nursery.start(partial(trio.run_process, shell, stdout=subprocess.PIPE, check=False))
+        await server.event("came", room="/news")
+        await trio.run_process(
+            ["bash", "-c", publish.replace("127.0.0.1:7890", address)], capture_stdout=True
+        )
+        heard = b""
+        while b"data: Hello\n" not in heard:
+            heard += await curl.stdout.receive_some()
+        nursery.cancel_scope.cancel()
+
+
 # What else can be told from the text.
 
 
 def test_every_option_that_is_named_exists() -> None:
     commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    options = {name for command in commands for option in command.params for name in option.opts}
+    options = {
+        name
+        for command in commands
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
+    }
     pip = {"--quiet", "--editable"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", readme.TEXT))
-    assert named - pip - options == {"--help", "--install-completion"}
+    known = {name for option in options for name in (*option.opts, *option.secondary_opts)}
+    assert named - pip - known == {"--help", "--install-completion"}
 
 
 def test_every_policy_and_every_terminal_command_is_told() -> None:
