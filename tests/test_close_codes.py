@@ -131,15 +131,15 @@ async def test_a_pong_that_nobody_asked_for_is_ignored() -> None:
 
 @pytest.mark.parametrize("when_slow", ["wait", "disconnect"])
 async def test_a_client_that_was_too_slow_is_told_1008_when_it_reads_again(when_slow: WhenSlow) -> None:
-    async with unharmed(when_slow=when_slow, max_pending_bytes=MIB, stall_limit=0.2) as server:
+    async with unharmed(when_slow=when_slow, max_pending_bytes=8 * MIB, stall_limit=0.2) as server:
         async with (
             joined(server.url) as sender,
             joined(server.url) as reader,
             joined(server.url) as slow,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(sender.send, frame(BINARY, b"x" * MIB) * 24)
-            for _ in range(24):
+            nursery.start_soon(sender.send, frame(BINARY, b"x" * MIB) * 40)
+            for _ in range(40):
                 assert await reader.read_frame() == (BINARY, b"x" * MIB)
             assert await slow.read_close() == 1008
             await slow.send(close(1008))
