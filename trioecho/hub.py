@@ -72,6 +72,7 @@ class Hub:
         if found is None:
             await trio.lowlevel.checkpoint()
             return 0
+        await trio.lowlevel.checkpoint()
         receivers = len(found.members)
         await found.publish(Batch(None, frame, 1))
         return receivers

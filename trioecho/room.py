@@ -9,8 +9,8 @@ Floor 4: imports ``outbox`` and below.
 
 from __future__ import annotations
 
-import contextlib
 import math
+from collections import deque
 from time import perf_counter
 from typing import ClassVar, Protocol
 
@@ -80,8 +80,11 @@ class Room:
         self._counters = Counters() if counters is None else counters
         self._scope = trio.CancelScope()
         self._limits = limits
-        # Bounded in bytes, by those who send; who has to wait stands in line.
-        self._inbox_send, self._inbox = trio.open_memory_channel[Batch](math.inf)
+        # Bounded in bytes, by those who publish; who has to wait stands in line. (A memory channel is bounded
+        # in batches, and makes a lone message's way longer.)
+        self._inbox: deque[Batch] = deque()
+        self._sleeper: trio.lowlevel.Task | None = None  # the broadcaster, while there is nothing to do
+        self._ended = False
         self._inbox_limit = min(INBOX_BYTES, limits.max_pending_bytes)
         self._inbox_bytes = 0
         self._line = trio.lowlevel.ParkingLot()
@@ -111,12 +114,15 @@ class Room:
         """Put a batch into the inbox, in its turn."""
         if self._line or self._inbox_bytes >= self._inbox_limit:
             await self._line.park()
-        try:
-            self._inbox_send.send_nowait(batch)
-        except trio.BrokenResourceError:  # nobody is in the room any more
+        if self._ended:  # nobody is in the room any more
             if batch.settled is not None:
                 batch.settled.set()
+            return
+        self._inbox.append(batch)
         self._inbox_bytes += batch.cost
+        if self._sleeper is not None:
+            trio.lowlevel.reschedule(self._sleeper)
+            self._sleeper = None
         if self._line and self._inbox_bytes < self._inbox_limit:
             self._line.unpark()
 
@@ -162,12 +168,10 @@ class Room:
                     self._settle_taken()
         finally:
             # Nobody may wait for a mark that no one will reach.
+            self._ended = True
+            self._taken += self._inbox
+            self._inbox.clear()
             self._settle_taken()
-            with contextlib.suppress(trio.WouldBlock):
-                while True:
-                    self._taken.append(self._inbox.receive_nowait())
-                    self._settle_taken()
-            self._inbox.close()
             self._line.unpark_all()
 
     def _count(self, took: float) -> int:
@@ -205,28 +209,41 @@ class Room:
         Under load they gather for as long as the last fan-out took: joining them costs less than another
         fan-out each. A lone message never waits.
         """
-        taken = self._taken
-        taken.append(await self._inbox.receive())
+        taken, inbox = self._taken, self._inbox
+        if inbox:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._sleep()
+        taken.append(inbox.popleft())
         size = len(taken[0].frames)
         until = 0.0
         if self._last_cost:
             until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
         idle = 0
         while size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES:
-            try:
-                batch = self._inbox.receive_nowait()
-            except trio.WouldBlock:
+            if inbox:
+                idle = 0
+                batch = inbox.popleft()
+                taken.append(batch)
+                size += len(batch.frames)
+            else:
                 idle += 1
                 if not until or idle > IDLE_PASSES or trio.current_time() >= until:
                     break
                 await trio.lowlevel.checkpoint()
-            else:
-                idle = 0
-                taken.append(batch)
-                size += len(batch.frames)
         self._inbox_bytes -= sum([batch.cost for batch in taken])
-        if self._line:
+        if self._line and self._inbox_bytes < self._inbox_limit:
             self._line.unpark()
+
+    async def _sleep(self) -> None:
+        """Sleep until there is something in the inbox."""
+        self._sleeper = trio.lowlevel.current_task()
+
+        def wake(_: object) -> trio.lowlevel.Abort:
+            self._sleeper = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(wake)
 
     async def _fan_out(self) -> dict[Member, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
