@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioecho import frames
+from trioecho.audience import who_gets_what
 from trioecho.batch import Batch
 from trioecho.limits import Audience
-from trioecho.room import who_gets_what
 
 MEMBERS = ["Ada", "Bo", "Cy", "never says a word"]
 

@@ -16,7 +16,7 @@ PACKAGE = Path(trioecho.__file__).parent
 FLOORS = [
     {"limits", "disconnect", "log", "counters", "web", "web.accept", "web.answer"},
     {"frames", "batch", "lane", "web.request", "handshake", "web.page", "web.help", "web.event_format"},
-    {"wire", "web.exchange"},
+    {"wire", "audience", "web.exchange"},
     {"outbox"},
     {"room", "subscription", "hub"},
     {"keepalive", "context", "listening"},
