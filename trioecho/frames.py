@@ -20,9 +20,6 @@ TEXT, BINARY, CLOSE = 0x81, 0x82, 0x88
 PING = b"\x89\x00"
 """A keepalive ping. It needs no payload, because any byte from the client answers it."""
 
-MAX_FRAME_HEADER = 10
-"""The longest header of an unmasked frame (bytes)."""
-
 MAX_REASON_BYTES = 123
 """A close frame is a control frame (at most 125 bytes), and two of those are its code (5.5.1)."""
 

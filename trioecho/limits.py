@@ -16,7 +16,7 @@ __all__ = ["Audience", "Limits", "OptionError", "Options", "WhenSlow"]
 Audience = Literal["others", "everyone", "sender"]
 WhenSlow = Literal["wait", "disconnect", "drop-oldest", "drop-newest"]
 
-KIB, MIB, GIB = 2**10, 2**20, 2**30
+MIB, GIB = 2**20, 2**30
 
 LONGEST_WAIT = 86_400.0
 """No deadline is longer than a day (seconds): a longer one is a slip of the pen, not a wish."""

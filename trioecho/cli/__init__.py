@@ -73,7 +73,8 @@ def main() -> None:
         if sentence is None:
             raise
         if sentence():
-            _complain(sentence())
+            # The words before a choice that is none are the validator's, and tell nobody anything.
+            _complain(sentence().replace("Value error, ", ""))
         status = getattr(error, "exit_code", 2)
     sys.exit(status if isinstance(status, int) else 0)
 
