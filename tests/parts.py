@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from trioecho.lane import Lane
+from trioecho.plain import unlayered
 from trioecho.wire import Wire
 
 Streams = tuple[trio.abc.Stream, trio.abc.Stream]
@@ -33,7 +34,7 @@ def sockets(buffer: int | None = None) -> AbstractAsyncContextManager[Streams]:
     near, far = trio.socket.socketpair()
     if buffer is not None:
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-    return closing(trio.SocketStream(near), trio.SocketStream(far))
+    return closing(unlayered(trio.SocketStream(near)), trio.SocketStream(far))
 
 
 def small_sockets() -> AbstractAsyncContextManager[Streams]:

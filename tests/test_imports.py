@@ -15,7 +15,17 @@ PACKAGE = Path(trioecho.__file__).parent
 
 FLOORS = [
     {"limits", "disconnect", "log", "counters", "web", "web.accept", "web.answer"},
-    {"frames", "batch", "lane", "web.request", "handshake", "web.page", "web.help", "web.event_format"},
+    {
+        "frames",
+        "batch",
+        "lane",
+        "plain",
+        "web.request",
+        "handshake",
+        "web.page",
+        "web.help",
+        "web.event_format",
+    },
     {"wire", "audience", "web.exchange"},
     {"outbox"},
     {"room", "subscription", "hub"},

@@ -119,14 +119,14 @@ class Hub:
                 raise TooManyRooms(name)
             room = self._rooms[name] = Room(name, self.limits, self.counters)
             self._nursery.start_soon(self._broadcast, room, name=f"trioecho room {name!r}")
-        room.members[member] = None
+        room.members[member] = member.outbox
         return room
 
     def leave(self, room: Room, member: Member) -> None:
         """Take ``member`` out of ``room``; the last one out ends it. Leaving twice is harmless."""
-        if member in room.members:
-            del room.members[member]
-            room.dropped += member.outbox.dropped
+        outbox = room.members.pop(member, None)
+        if outbox is not None:
+            room.dropped += outbox.dropped
         room.freed()
         if not room.members and self._rooms.get(room.name) is room:
             del self._rooms[room.name]

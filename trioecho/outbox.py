@@ -12,16 +12,17 @@ Floor 3: imports ``wire``, ``batch``, ``disconnect``, ``limits``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 import trio
 
 from trioecho.batch import Batch
-from trioecho.disconnect import FULL, Disconnect
+from trioecho.disconnect import FULL, SLOW, Disconnect
 from trioecho.limits import Limits
 from trioecho.wire import NOT_NOW, Wire
 
-__all__ = ["Outbox", "Owner"]
+__all__ = ["Outbox", "Owner", "offer_to_all"]
 
 WRITE_BYTES = 256 * 1024
 """The writer takes at most this much of a backlog at once (bytes): what it took, it can't drop any more."""
@@ -111,12 +112,9 @@ class Outbox:
             if left == 0:
                 self.sent += batch.count
                 return True
-            self._behind = True
-            self._owner.start_writer()
+            self._fall_behind()
             if left != NOT_NOW:
-                half_written = Batch(None, b"", batch.count)
-                half_written.cost = self.pending_bytes = left
-                self._in_flight.append(half_written)
+                self._half_written(batch, left)
                 return True
         if self._closed:
             return True
@@ -124,6 +122,15 @@ class Outbox:
             return self._at_the_bound(batch)
         self._enqueue(batch)
         return True
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._owner.start_writer()
+
+    def _half_written(self, batch: Batch, left: int) -> None:
+        half_written = Batch(None, b"", batch.count)
+        half_written.cost = self.pending_bytes = left
+        self._in_flight.append(half_written)
 
     def _enqueue(self, batch: Batch) -> None:
         if self._queue is None:
@@ -139,7 +146,7 @@ class Outbox:
                 self._to_catch_up = self.pending_bytes
             return False
         if policy == "disconnect":
-            self.lose(batch)
+            self._discarded += batch.count
             self._owner.end(FULL)
             return True
         if not self.dropped:
@@ -254,9 +261,10 @@ class Outbox:
         if self.full_since is not None:
             self._owner.freed()
 
-    def lose(self, batch: Batch) -> None:
-        """Count a batch as unsent that was to be offered again and won't be."""
+    def give_up(self, batch: Batch) -> None:
+        """Disconnect the client, which held the room too long; ``batch``, still the room's, is unsent."""
         self._discarded += batch.count
+        self._owner.end(SLOW)
 
     @property
     def closed(self) -> bool:
@@ -267,3 +275,32 @@ class Outbox:
     def unsent(self) -> int:
         """Messages left over: queued when it was closed, one too many for it, or not written in whole."""
         return self._discarded + sum([batch.count for batch in self._in_flight])
+
+
+def offer_to_all(outboxes: Iterable[Outbox], batch: Batch) -> list[Outbox]:
+    """
+    Offer one batch to many, as :meth:`Outbox.offer` does; return those that said no.
+
+    This loop is what a fan-out costs, so for a client that keeps up it makes one call: into the kernel.
+    """
+    frames, size, count = batch.frames, len(batch.frames), batch.count
+    full = []
+    for outbox in outboxes:
+        if not outbox._behind:
+            wire = outbox._wire
+            if (straight := wire.straight) is not None:  # type: ignore[union-attr]
+                try:
+                    written = straight(frames)
+                except OSError:
+                    pass  # no room, or broken: offer() finds out which
+                else:
+                    if written == size:
+                        outbox.sent += count
+                    else:
+                        wire.keep_rest(frames, written)  # type: ignore[union-attr]
+                        outbox._fall_behind()
+                        outbox._half_written(batch, size - written)
+                    continue
+        if not outbox.offer(batch):
+            full.append(outbox)
+    return full

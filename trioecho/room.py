@@ -12,16 +12,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from time import perf_counter
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import trio
 
 from trioecho.audience import who_gets_what
 from trioecho.batch import Batch
 from trioecho.counters import Counters
-from trioecho.disconnect import SLOW, Disconnect
+from trioecho.disconnect import Disconnect
 from trioecho.limits import Limits
-from trioecho.outbox import Outbox
+from trioecho.outbox import Outbox, offer_to_all
 
 __all__ = ["Member", "Room"]
 
@@ -68,7 +68,7 @@ class Room:
 
     Attributes:
         name: the path in the URL, percent-decoded.
-        members: who is in it, in the order they came.
+        members: who is in it, in the order they came, and where the room's messages for each go.
         messages, bytes: what has been fanned out, each message once; bytes of frames.
         dropped: what a dropping policy took from those who are gone, counted for each.
 
@@ -76,7 +76,7 @@ class Room:
 
     def __init__(self, name: str, limits: Limits, counters: Counters | None = None) -> None:
         self.name = name
-        self.members: dict[Member, None] = {}
+        self.members: dict[Member, Outbox] = {}
         self.messages = self.bytes = self.dropped = 0
         self._counters = Counters() if counters is None else counters
         self._scope = trio.CancelScope()
@@ -246,38 +246,42 @@ class Room:
 
         await trio.lowlevel.wait_task_rescheduled(wake)
 
-    async def _fan_out(self) -> dict[Member, Batch]:
+    async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
         everything, apart = who_gets_what(self._taken, self._limits.to)
-        held: dict[Member, Batch] = {}
-        members = tuple(self.members)
-        stride = STRIDE_CLIENTS
-        if everything is not None:
-            stride = max(1, min(stride, STRIDE_BYTES // everything.cost))
-        for start in range(0, len(members), stride):
+        self._count_handed(everything, apart)
+        held: dict[Outbox, Batch] = {}
+        others: dict[Any, Outbox] = self.members
+        if apart:
+            others = others.copy()
+            for sender, batch in apart.items():
+                outbox = others.pop(sender, None)
+                if outbox is not None and batch is not None and not outbox.offer(batch):
+                    held[outbox] = batch
+        if everything is None:
+            return held
+        outboxes = tuple(others.values())
+        stride = max(1, min(STRIDE_CLIENTS, STRIDE_BYTES // everything.cost))
+        for start in range(0, len(outboxes), stride):
             if start:
                 await trio.lowlevel.checkpoint()
-            for member in members[start : start + stride]:
-                batch = apart.get(member, everything)
-                if batch is not None and not member.outbox.offer(batch):
-                    held[member] = batch
-        self._count_handed(everything, apart)
+            for outbox in offer_to_all(outboxes[start : start + stride], everything):
+                held[outbox] = everything
         return held
 
-    async def _wait_for(self, held: dict[Member, Batch]) -> None:
+    async def _wait_for(self, held: dict[Outbox, Batch]) -> None:
         """Wait until the slow have taken what they were to get; who takes too long is disconnected."""
         while held:
             self._progress = trio.Event()
             # Before the first wait too: some may have made room while the fan-out went on.
-            for member, batch in list(held.items()):
-                if member.outbox.offer(batch):
-                    del held[member]
-                elif trio.current_time() >= self._patience(member.outbox):
-                    del held[member]
-                    member.outbox.lose(batch)
-                    member.end(SLOW)
+            for outbox, batch in list(held.items()):
+                if outbox.offer(batch):
+                    del held[outbox]
+                elif trio.current_time() >= self._patience(outbox):
+                    del held[outbox]
+                    outbox.give_up(batch)
             if held:
-                with trio.move_on_at(min([self._patience(member.outbox) for member in held])):
+                with trio.move_on_at(min([self._patience(outbox) for outbox in held])):
                     await self._progress.wait()
         self._progress = None
 

@@ -27,6 +27,7 @@ from trioecho.keepalive import Keepalive
 from trioecho.limits import Limits, OptionError, Options
 from trioecho.listening import address_of, open_listeners, split_address, url_of
 from trioecho.log import logger, note
+from trioecho.plain import unlayered
 from trioecho.web.machines import machine_pages
 from trioecho.web.page import load_page
 from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms, Site
@@ -240,14 +241,15 @@ class _Door:
                     self._admit(stream)
 
     def _admit(self, stream: trio.abc.Stream) -> None:
-        context = self._context
+        context, address = self._context, address_of(stream)
+        stream = unlayered(stream)
         if len(context.connections) < self._limit:
-            connection = Connection(context, self._site, stream, address_of(stream))
+            connection = Connection(context, self._site, stream, address)
             context.connections.add(connection)
             context.nursery.start_soon(connection.run)
         elif self._turning_away < BUSY_REFUSALS:
             self._turning_away += 1
-            crowded = Connection(context, self._crowded, stream, address_of(stream), crowded=True)
+            crowded = Connection(context, self._crowded, stream, address, crowded=True)
             context.nursery.start_soon(self._turn_away, crowded)
         else:
             context.hub.counters.refused["overload"] += 1

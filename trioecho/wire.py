@@ -18,7 +18,7 @@ Floor 2: imports ``lane``.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -26,6 +26,7 @@ import trio
 
 from trioecho.frames import CLOSE
 from trioecho.lane import Lane
+from trioecho.plain import PlainSocket
 
 __all__ = ["NOT_NOW", "Wire"]
 
@@ -65,7 +66,8 @@ class Wire(trio.abc.Stream):
     The stream under one connection; ``head`` is what trio-websocket reads first, the handshake.
 
     Attributes:
-        ready: whether :meth:`write_now` may be tried; kept as one flag because the fan-out asks for it.
+        straight: the way into the kernel while whole frames may be written without waiting, or ``None``. The
+            fan-out writes through it, and hands what the kernel did not take to :meth:`keep_rest`.
         heard_at: when the client's last bytes came (trio time).
         moved_at: when the client last took bytes that it had kept waiting (trio time).
         publishing: whether the room is keeping the client's messages waiting.
@@ -80,15 +82,15 @@ class Wire(trio.abc.Stream):
         "_lock",
         "_opened",
         "_owner",
+        "_plain",
         "_residue",
         "_settled",
-        "_socket",
         "close_sent",
         "heard_at",
         "lane",
         "moved_at",
         "publishing",
-        "ready",
+        "straight",
         "transport",
     )
 
@@ -96,7 +98,8 @@ class Wire(trio.abc.Stream):
         self.transport = transport
         self.lane = lane
         self.heard_at = self.moved_at = trio.current_time()
-        self.publishing = self.close_sent = self.ready = False
+        self.publishing = self.close_sent = False
+        self.straight: Callable[[Buffer], int] | None = None
         self._owner = owner
         self._head = head
         self._settled = self._finished = False
@@ -105,23 +108,20 @@ class Wire(trio.abc.Stream):
         self._lock: trio.Lock | None = None
         self._residue: memoryview | None = None
         self._broken = False
-        # Only a plain socket of POSIX can be used without waiting. Its number is asked for each time: a
-        # number kept may by then belong to another client.
-        self._socket: trio.socket.SocketType | None = None
-        if isinstance(transport, trio.SocketStream) and os.name == "posix":
-            self._socket = transport.socket
+        # Only a plain socket can be used without waiting.
+        self._plain = transport if isinstance(transport, PlainSocket) else None
 
     @property
     def direct(self) -> bool:
         """Whether :meth:`write_now` can ever write; if not, everything needs a task."""
-        return self._socket is not None
+        return self._plain is not None
 
     def open(self) -> None:
         """Let frames pass: the handshake's answer is out."""
         if self._opened is not None:
             self._opened.set()
             self._opened = None
-            self.ready = self._may_write_now()
+            self._straighten()
 
     def write_now(self, data: Buffer) -> int:
         """
@@ -130,17 +130,21 @@ class Wire(trio.abc.Stream):
         0: the kernel took them all. More: it took part, and :meth:`write` sends the rest before anything
         else. ``NOT_NOW``: nothing was written, and :meth:`write` is the way.
         """
-        if not self.ready:
+        if self.straight is None:
             return NOT_NOW
         try:
-            written = os.write(self._socket.fileno(), data)  # type: ignore[union-attr]
+            written = self.straight(data)
         except OSError:  # no room, or broken: write() finds out which
             return NOT_NOW
         left = len(data) - written
         if left:
-            self._residue = memoryview(data)[written:]
-            self.ready = False
+            self.keep_rest(data, written)
         return left
+
+    def keep_rest(self, data: Buffer, written: int) -> None:
+        """Remember what the kernel did not take of ``data``: :meth:`write` sends it before anything else."""
+        self._residue = memoryview(data)[written:]
+        self.straight = None
 
     async def write(self, batches: Sequence[bytes]) -> None:
         """
@@ -166,11 +170,11 @@ class Wire(trio.abc.Stream):
             return
         closing = self.close_sent = self._opened is None and data[0] == CLOSE
         answering = self._opened is not None  # the handshake; nobody else writes yet
-        if answering:
-            self.ready = self._socket is not None
+        if answering and self._plain is not None:
+            self.straight = self._plain.send
         left = self.write_now(data)
         if answering or closing:
-            self.ready = False
+            self.straight = None
         if left:
             async with self._turn():
                 await self._send((data,) if left == NOT_NOW else ())
@@ -184,17 +188,17 @@ class Wire(trio.abc.Stream):
             self._lock.acquire_nowait()  # without the trip through the scheduler that acquire() always makes
         except trio.WouldBlock:
             await self._lock.acquire()
-        self.ready = False
+        self.straight = None
         try:
             yield
         finally:
-            self.ready = self._may_write_now()
+            self._straighten()
             self._lock.release()
 
     async def _send(self, parts: Sequence[Buffer]) -> None:
         if self._broken:
             raise trio.BrokenResourceError("a write was cancelled half-way")
-        if self._socket is None:
+        if self._plain is None:
             at = 0
             while at < len(parts):
                 joined, at = bytes(parts[at]), at + 1
@@ -212,7 +216,7 @@ class Wire(trio.abc.Stream):
         begun = self._residue is not None
         while True:
             try:
-                written = os.writev(self._socket.fileno(), waiting)
+                written = os.writev(self._plain.socket.fileno(), waiting)
             except BlockingIOError:
                 written = 0
             except OSError as error:
@@ -227,11 +231,13 @@ class Wire(trio.abc.Stream):
             self._residue = memoryview(waiting[0]) if begun else None
             if not waiting:
                 return
-            await self.transport.wait_send_all_might_not_block()
+            await self._plain.wait_send_all_might_not_block()
             self.moved_at = trio.current_time()
 
-    def _may_write_now(self) -> bool:
-        return self._socket is not None and self._residue is None and not self.close_sent
+    def _straighten(self) -> None:
+        """Let frames be written without waiting, if nothing stands in the way."""
+        if self._plain is not None and self._residue is None and not self.close_sent:
+            self.straight = self._plain.send
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the network may take more; here for trio's Stream interface."""
@@ -259,7 +265,7 @@ class Wire(trio.abc.Stream):
             data: bytes | bytearray = self.lane.waiting
             self.lane.waiting = b""
             if not data:
-                data = await self._read()
+                data = await self.transport.receive_some(RECEIVE_BYTES)
                 if not data:
                     return b""
                 self.heard_at = trio.current_time()
@@ -273,23 +279,6 @@ class Wire(trio.abc.Stream):
                 await self._owner.settle()
             if rest:
                 return rest
-
-    async def _read(self) -> bytes | bytearray:
-        """
-        Read from the network; ``b""`` at its end.
-
-        From a plain socket without trio's own layers, which take a third of the time and memory of a wait.
-        """
-        if self._socket is None:
-            return await self.transport.receive_some(RECEIVE_BYTES)
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return os.read(self._socket.fileno(), RECEIVE_BYTES)
-            except BlockingIOError:
-                continue  # it was not for us after all
-            except OSError as error:
-                raise trio.BrokenResourceError(f"the connection is gone: {error}") from error
 
     async def aclose(self) -> None:
         """End trio-websocket's reading, no more: the session is the one place that closes."""

@@ -21,6 +21,7 @@ from trioecho.context import Context
 from trioecho.disconnect import NO_CLOSE_FRAME, Disconnect
 from trioecho.log import note
 from trioecho.outbox import Outbox
+from trioecho.plain import PlainSocket
 from trioecho.room import Room
 from trioecho.web.event_format import KEEPALIVE, events_of
 
@@ -112,11 +113,11 @@ class EventStream:
         """
         limits = self._context.hub.limits
         option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
-        if option is None or not limits.pings or not isinstance(self._transport, trio.SocketStream):
+        if option is None or not limits.pings or not isinstance(self._transport, PlainSocket):
             return
         if self._transport.socket.family in (socket.AF_INET, socket.AF_INET6):
             silence = limits.ping_interval + limits.ping_timeout
-            self._transport.setsockopt(socket.IPPROTO_TCP, option, round(silence * 1000))
+            self._transport.socket.setsockopt(socket.IPPROTO_TCP, option, round(silence * 1000))
 
     async def _watch(self) -> None:
         """Read, and ignore, until the client is gone."""
