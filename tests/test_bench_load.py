@@ -27,8 +27,10 @@ from bench_relays import (
 )
 from websockets.utils import accept_key
 
+from trioecho.bench import loop
 from trioecho.bench.load import Load
 from trioecho.bench.plan import Plan
+from trioecho.bench.poll import SelectorPoll
 from trioecho.bench.report import Report
 from trioecho.bench.target import Target
 
@@ -66,6 +68,16 @@ def test_a_right_relay_is_found_right(options: dict[str, Any]) -> None:
     assert figures["deliveries"] > 0
     latency = figures["latency_ms"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_it_works_without_epoll(monkeypatch: pytest.MonkeyPatch, fault: bool) -> None:
+    """As on macOS: large messages, so that it has to wait until it can write, and one who leaves early."""
+    monkeypatch.setattr(loop, "best_poll", SelectorPoll)
+    with relaying(hanging_up if fault else rightly) as url:
+        report = run(url, size=70_000, publishers=2)
+    assert bool(report.problems) == fault
+    assert report.figures()["deliveries"] > 0
 
 
 def test_every_message_counts_for_every_receiver() -> None:

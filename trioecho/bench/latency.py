@@ -38,20 +38,22 @@ class Latency:
         that were due at one time, as a window's are, are one entry.
         """
         ring = len(due)
-        if due[first % ring] == due[(first + count - 1) % ring]:
-            step = count
-        else:
-            step = -(-count // POINTS)
+        then = due[first % ring]
+        if count == 1 or then == due[(first + count - 1) % ring]:
+            self._enter(then, count, now)
+            return
+        step = -(-count // POINTS)
         for number in range(first, first + count, step):
-            then = due[number % ring]
-            if then >= self.since:
-                took = now - then
-                if took > self.longest:
-                    self.longest = took
-                shift = took.bit_length() - SIGNIFICANT_BITS
-                key = took >> shift << shift if shift > 0 else took
-                left = first + count - number
-                self.counts[key] += step if step < left else left
+            self._enter(due[number % ring], min(step, first + count - number), now)
+
+    def _enter(self, then: int, count: int, now: int) -> None:
+        """Enter ``count`` messages that were due ``then``."""
+        if then >= self.since:
+            took = now - then
+            if took > self.longest:
+                self.longest = took
+            shift = took.bit_length() - SIGNIFICANT_BITS
+            self.counts[took >> shift << shift if shift > 0 else took] += count
 
     def percentile(self, percent: float) -> float:
         """

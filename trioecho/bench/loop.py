@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import select
-import selectors
 import time
 from collections.abc import Callable
 from time import perf_counter_ns
 
 from trioecho.bench.member import Gone, Member
 from trioecho.bench.pace import NEVER, SECOND, Pace, Silence
+from trioecho.bench.poll import best_poll
 from trioecho.bench.stream import Stream
 from trioecho.bench.track import Faults
 
 __all__ = ["Loop"]
-
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 TICK = 0.05
 """The longest wait for a socket (seconds): deadlines and the display of progress come in between."""
@@ -30,7 +28,8 @@ class Loop:
 
     def __init__(self, faults: Faults, opened: list[Stream]) -> None:
         # Made before any connection, so that its descriptor is small enough for select() to wait for.
-        self._selector = selectors.DefaultSelector()
+        self._poll = best_poll()
+        self._by_number: dict[int, Member] = {}
         self._faults = faults
         self._opened = opened
         self._publishers: dict[Stream, Member] = {}
@@ -45,7 +44,8 @@ class Loop:
         self.members.add(member)
         if member.connection.stream:
             self._publishers[member.connection.stream] = member
-        self._selector.register(member.connection.socket, READ, member)
+        self._by_number[member.connection.socket.fileno()] = member
+        self._poll.watch(member.connection.socket)
         try:
             member.begin(early)
         except Gone as gone:
@@ -57,7 +57,7 @@ class Loop:
 
         A turn takes whatever the kernel has ready; what is due in between goes out in between.
         """
-        pace, opened = self.pace, self._opened
+        pace, opened, by_number, writable = self.pace, self._opened, self._by_number, self._poll.writable
         next_tick = 0
         while (now := perf_counter_ns()) < until:
             if now >= next_tick:
@@ -65,19 +65,20 @@ class Loop:
                 if on_tick(now):
                     return
             events = self._wait(now)
-            for key, mask in events:
-                member: Member = key.data
-                if member in self.members:
-                    try:
-                        if mask & READ:
-                            member.readable()
-                        if mask & WRITE or member.connection.blocked:
-                            self._attempt(member, member.connection.flush)
-                    except Gone as gone:
-                        self.leave(member, str(gone))
+            for number, bits in events:
+                member = by_number.get(number)
+                if member is None:  # gone since
+                    continue
+                try:
+                    if bits != writable:
+                        member.readable()
+                    if bits & writable or member.connection.blocked:
+                        self._attempt(member, member.connection.flush)
+                except Gone as gone:
+                    self.leave(member, str(gone))
                 if opened:
                     self._send_opened()
-                if pace.next_due < NEVER:
+                if pace.next_due < NEVER and pace.next_due <= perf_counter_ns():
                     self._send_due()
             self._send_due()
             if pause := pace.pause(len(events)):
@@ -96,7 +97,8 @@ class Loop:
         """A connection is over: nobody waits for it any longer, and what it did not get is lost."""
         connection = member.connection
         self.members.discard(member)
-        self._selector.unregister(connection.socket)
+        self._poll.forget(connection.socket)
+        del self._by_number[connection.socket.fileno()]
         connection.socket.close()
         if connection.stream:
             connection.stream.end(connection.whole_messages)
@@ -109,16 +111,18 @@ class Loop:
         """Hang up on everybody who is left."""
         for member in list(self.members):
             self.leave(member, "")
-        self._selector.close()
+        self._poll.close()
 
-    def _wait(self, now: int) -> list[tuple[selectors.SelectorKey, int]]:
+    def _wait(self, now: int) -> list[tuple[int, int]]:
         due = self.pace.next_due
         if due == NEVER:
-            return self._selector.select(TICK)
-        # epoll counts in milliseconds, too coarse for a pace; but select() can wait for the epoll itself.
-        wait = min(max(0.0, (due - now) / SECOND), TICK)
-        select.select([self._selector.fileno()], [], [], wait)
-        return self._selector.select(0)
+            return self._poll.wait(TICK)
+        found = self._poll.wait(0)
+        if not found and due > now:
+            # epoll counts in milliseconds, too coarse for a pace; but select() can wait for the epoll itself.
+            select.select([self._poll.fileno()], [], [], min((due - now) / SECOND, TICK))
+            found = self._poll.wait(0)
+        return found
 
     def _send_opened(self) -> None:
         now = perf_counter_ns()
@@ -145,7 +149,7 @@ class Loop:
             self._watch(member)
 
     def _watch(self, member: Member) -> None:
-        wanted = READ | WRITE if member.connection.blocked else READ
-        if wanted != member.watched:
-            member.watched = wanted
-            self._selector.modify(member.connection.socket, wanted, member)
+        writing = member.connection.blocked
+        if writing != member.writing:
+            member.writing = writing
+            self._poll.watch(member.connection.socket, writing=writing)
