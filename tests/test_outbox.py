@@ -21,15 +21,18 @@ from parts import Connect, lockstep, memory, read_into, small_sockets, sockets
 from trioecho.batch import Batch
 from trioecho.disconnect import FULL
 from trioecho.limits import Limits, WhenSlow
-from trioecho.outbox import Outbox
+from trioecho.outbox import Outbox, offer_to_all
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
+OFFERS = ["offer", "offer to all"]
+
 Move = tuple[str, int, int]
-"""The room offers a batch of so many messages and bytes; the client reads bytes; other tasks have a turn."""
+"""The room offers a batch of so many messages and bytes, to one or as to all; the client reads bytes; other
+tasks have a turn."""
 
 moves: st.SearchStrategy[list[Move]] = st.lists(
-    st.tuples(st.just("offer"), st.integers(1, 3), st.integers(0, 900) | st.just(5_000))
+    st.tuples(st.sampled_from(OFFERS), st.integers(1, 3), st.integers(0, 900) | st.just(5_000))
     | st.tuples(st.just("read"), st.just(0), st.integers(1, 3_000))
     | st.tuples(st.just("turn"), st.just(0), st.integers(1, 5)),
     max_size=40,
@@ -67,9 +70,15 @@ async def play(
         for step, (what, count, size) in enumerate(moves):
             if step == late:
                 client.outbox.open()
-            if what == "offer" and not client.outbox.closed:
+            if what in OFFERS and not client.outbox.closed:
                 batch = batch_of(count, size, len(result.offered))
-                if client.outbox.offer(batch):
+                if what == "offer":
+                    taken = client.outbox.offer(batch)
+                else:
+                    full = offer_to_all([client.outbox], batch)
+                    assert full in ([], [client.outbox])
+                    taken = not full
+                if taken:
                     result.offered.append(batch)
                 else:
                     result.refused += 1
@@ -102,7 +111,7 @@ def test_it_stays_in_its_bound_and_every_message_is_sent_dropped_or_unsent(
     connect: Connect, when_slow: WhenSlow, moves: list[Move], late: int
 ) -> None:
     limits = Limits(when_slow=when_slow, max_pending_bytes=3_000, max_message_size=3_000)
-    largest = max([batch_of(count, size, 99).cost for what, count, size in moves if what == "offer"] or [0])
+    largest = max([batch_of(count, size, 99).cost for what, count, size in moves if what in OFFERS] or [0])
 
     def check(outbox: Outbox) -> None:
         assert 0 <= outbox.pending_bytes <= max(limits.max_pending_bytes, largest)
