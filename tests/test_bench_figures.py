@@ -97,15 +97,29 @@ def test_a_flood_fills_the_window_until_it_is_stopped() -> None:
     assert pace.opened(sent, now=1) == 0
 
 
-def test_reads_gather_when_they_bring_little_of_a_deep_window() -> None:
-    sent = stream(window=64, followers=1)
+def test_a_flood_lets_bytes_gather_when_a_turn_brings_little_of_what_is_on_its_way() -> None:
+    sent = stream(window=64, followers=2)
     pace = Flood([sent])
     sent.send(8, due=0)
-    sent.received(0, 2, now=3_200_000)
+    for follower in 0, 1:
+        sent.received(follower, 2, now=3_200_000)
     pace.opened(sent, now=3_200_000)
-    assert pace.pause(reads=1) == pytest.approx(0.0002)
-    sent.received(0, 4, now=3_200_000)
-    assert pace.pause(reads=1) == 0
+    assert pace.pause() == pytest.approx(0.0002)
+    sent.received(0, 6, now=3_200_000)
+    assert pace.pause() > 0
+    sent.send(8, due=0)
+    sent.received(0, 8, now=3_200_000)
+    assert pace.pause() == 0
+
+
+def test_a_flood_with_a_small_window_is_there_for_its_latencies() -> None:
+    sent = stream(window=4, followers=100)
+    pace = Flood([sent])
+    sent.send(1, due=0)
+    for follower in range(100):
+        sent.received(follower, 1, now=3_200_000)
+    pace.opened(sent, now=3_200_000)
+    assert pace.pause() == 0
 
 
 @pytest.mark.parametrize(

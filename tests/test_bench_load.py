@@ -77,7 +77,7 @@ def test_it_works_without_epoll(monkeypatch: pytest.MonkeyPatch, fault: bool) ->
     with relaying(hanging_up if fault else rightly) as url:
         report = run(url, size=70_000, publishers=2)
     assert bool(report.problems) == fault
-    assert report.figures()["deliveries"] > 0
+    assert fault or report.figures()["deliveries"] > 0
 
 
 def test_every_message_counts_for_every_receiver() -> None:

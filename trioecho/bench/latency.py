@@ -31,25 +31,15 @@ class Latency:
         self.since = 2**63
 
     def record(self, due: list[int], first: int, count: int, now: int) -> None:
-        """
-        Enter ``count`` messages from number ``first`` on, which arrived at ``now``.
-
-        ``due`` is the ring of their due times. Called for each read, and so it is written for speed: messages
-        that were due at one time, as a window's are, are one entry.
-        """
-        ring = len(due)
-        then = due[first % ring]
-        if count == 1 or then == due[(first + count - 1) % ring]:
-            self._enter(then, count, now)
-            return
+        """Enter ``count`` messages from ``first`` on, which came ``now``; ``due`` is the ring of times."""
         step = -(-count // POINTS)
         for number in range(first, first + count, step):
-            self._enter(due[number % ring], min(step, first + count - number), now)
+            self.enter(due[number % len(due)], min(step, first + count - number), now)
 
-    def _enter(self, then: int, count: int, now: int) -> None:
-        """Enter ``count`` messages that were due ``then``."""
-        if then >= self.since:
-            took = now - then
+    def enter(self, due: int, count: int, now: int) -> None:
+        """Enter ``count`` messages that were all due at one time, as a window's are."""
+        if due >= self.since:
+            took = now - due
             if took > self.longest:
                 self.longest = took
             shift = took.bit_length() - SIGNIFICANT_BITS

@@ -81,7 +81,7 @@ class Loop:
                 if pace.next_due < NEVER and pace.next_due <= perf_counter_ns():
                     self._send_due()
             self._send_due()
-            if pause := pace.pause(len(events)):
+            if pause := pace.pause():
                 time.sleep(pause)
 
     def start(self) -> None:

@@ -16,7 +16,7 @@ NEVER = 2**63
 """A time after all times."""
 
 GATHER = 16
-"""A flood waits for a sixteenth of a window to gather: little enough that the server never runs dry."""
+"""A flood lets a sixteenth of what is on its way gather: little enough that the server never runs dry."""
 
 LONGEST_PAUSE = 0.01
 """The longest wait for bytes to gather, in seconds; a server so slow does not need a longer one."""
@@ -34,8 +34,8 @@ class Pace(Protocol):
     def due(self, now: int) -> tuple[Stream, int] | None:
         """A stream whose next message is due and may be sent, with the time when it was due."""
 
-    def pause(self, reads: int) -> float:
-        """After a turn of so many reads: how many seconds to let bytes gather before the next."""
+    def pause(self) -> float:
+        """After a turn: how many seconds to let bytes gather before the next."""
 
     def stop(self, now: int) -> None:
         """From ``now`` on nothing more is due."""
@@ -59,7 +59,7 @@ class Silence:
         """Send nothing."""
         return None
 
-    def pause(self, reads: int) -> float:
+    def pause(self) -> float:
         """Never wait."""
         return 0.0
 
@@ -71,9 +71,11 @@ class Flood(Silence):
     """
     A message is due as soon as the window has room for it.
 
-    A server that writes one message at a time, read as fast as it writes, costs the load generator one read a
-    delivery: as much as it costs the server. So when reads bring less than a sixteenth of the window, they
-    wait for a sixteenth of a message's time: the server always has nearly the whole window before it.
+    Read as fast as a server writes, every read would be one turn of the loop, and wake this process: that
+    costs the load generator more than it costs the server, and the server more than its clients would. So
+    when a turn brings less than a sixteenth of what is on its way, the next waits for a sixteenth of a
+    message's time: the server always has nearly the whole window before it. A window smaller than that is
+    there for the latencies, and is not kept waiting.
     """
 
     def __init__(self, streams: list[Stream]) -> None:
@@ -81,6 +83,8 @@ class Flood(Silence):
         self._stopped = False
         self._delivered = 0
         self._took = 0
+        self._on_its_way = sum(stream.window * len(stream.places) for stream in streams)
+        self._patient = all(stream.window >= GATHER for stream in streams)
 
     def opened(self, stream: Stream, now: int) -> int:
         """Fill the window."""
@@ -90,11 +94,13 @@ class Flood(Silence):
             self._took = now - stream.due[(stream.floor - 1) % len(stream.due)]
         return stream.room
 
-    def pause(self, reads: int) -> float:
-        """Wait if the last reads brought little."""
+    def pause(self) -> float:
+        """Wait if the last turn brought little."""
+        if not self._patient:
+            return 0.0
         delivered = sum([stream.delivered for stream in self._streams])
         brought, self._delivered = delivered - self._delivered, delivered
-        if brought * GATHER >= reads * self._streams[0].window:
+        if brought * GATHER >= self._on_its_way:
             return 0.0
         return min(self._took / GATHER / SECOND, LONGEST_PAUSE)
 
@@ -147,7 +153,7 @@ class Paced:
         self._look_ahead()
         return found
 
-    def pause(self, reads: int) -> float:
+    def pause(self) -> float:
         """Never wait: what arrives counts from when it is read."""
         return 0.0
 

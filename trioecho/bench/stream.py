@@ -74,9 +74,15 @@ class Stream:
     def received(self, follower: int, count: int, now: int, *, skipped: int = 0) -> None:
         """A follower got its next ``count`` messages, after ``skipped`` that it did not get."""
         before = self.places[follower]
-        self.latency.record(self.due, before + skipped, count, now)
+        first, due = before + skipped, self.due
+        ring = len(due)
+        then = due[first % ring]
+        if then == due[(first + count - 1) % ring]:
+            self.latency.enter(then, count, now)
+        else:
+            self.latency.record(due, first, count, now)
         self.delivered += count
-        self.places[follower] = before + skipped + count
+        self.places[follower] = first + count
         if before == self.floor:
             self._left_floor()
 
