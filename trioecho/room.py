@@ -188,15 +188,6 @@ class Room:
             self._counters.fan_out_seconds.add(took)
         return messages
 
-    def _count_handed(self, everything: Batch | None, apart: dict[object, Batch | None]) -> None:
-        """Count the bytes that went to everybody, without looking at everybody."""
-        for_most = 0 if everything is None else len(everything.frames)
-        handed = for_most * len(self.members)
-        for sender, batch in apart.items():
-            if sender in self.members:
-                handed += (0 if batch is None else len(batch.frames)) - for_most
-        self._counters.bytes_out += handed
-
     def _settle_taken(self) -> None:
         for batch in self._taken:
             if batch.settled is not None:
@@ -249,19 +240,23 @@ class Room:
     async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
         everything, apart = who_gets_what(self._taken, self._limits.to)
-        self._count_handed(everything, apart)
         held: dict[Outbox, Batch] = {}
         others: dict[Any, Outbox] = self.members
         if apart:
             others = others.copy()
             for sender, batch in apart.items():
                 outbox = others.pop(sender, None)
-                if outbox is not None and batch is not None and not outbox.offer(batch):
-                    held[outbox] = batch
+                if outbox is not None and batch is not None:
+                    self._counters.bytes_out += len(batch.frames)
+                    if not outbox.offer(batch):
+                        held[outbox] = batch
         if everything is None:
             return held
+        self._counters.bytes_out += len(everything.frames) * len(others)
+        stride = STRIDE_CLIENTS
+        if everything.cost * stride > STRIDE_BYTES:
+            stride = max(1, STRIDE_BYTES // everything.cost)
         outboxes = tuple(others.values())
-        stride = max(1, min(STRIDE_CLIENTS, STRIDE_BYTES // everything.cost))
         for start in range(0, len(outboxes), stride):
             if start:
                 await trio.lowlevel.checkpoint()
