@@ -2,9 +2,9 @@
 Compare trioecho with other WebSocket servers at the same work: ``python tests/benchmarks/compare.py``.
 
 Each server runs alone on the machine's first core, the load generator (``trioecho bench``) on its last.
-Every measurement has a fresh server; the servers take turns, round after round, and the median of the rounds
-counts, so that what else the machine does hits all alike. Every delivery is checked. Nothing but loopback is
-used.
+Every measurement has a fresh server; the servers take turns, every other round in the reverse order, so that
+what else the machine does hits all alike. A figure is the median of the rounds, and a ratio the median of the
+rounds' ratios. Every delivery is checked. Nothing but loopback is used.
 
 The peers are installed from PyPI and npm into a folder outside the repository, once. One that cannot be had
 is left out, with the reason. The programs in ``servers/`` are the smallest honest broadcast server of each
@@ -38,7 +38,7 @@ def main() -> None:
     options = ["--duration", f"{wanted.duration:g}", "--warmup", f"{wanted.warmup:g}"]
     for number in range(wanted.rounds):
         for row in rows:
-            for peer in peers:
+            for peer in reversed(peers) if number % 2 else peers:
                 if (row.name, peer.name) in unable:
                     continue
                 if row.concerns(peer.name, goals_only=wanted.goals_only):

@@ -42,13 +42,18 @@ class Results:
         return statistics.median(values) if values else None
 
     def verdicts(self, row: Row, figure: Figure) -> list[tuple[str, float, float]]:
-        """For each goal that can be judged: the peer, the ratio to it that was reached, and the goal."""
-        own = self.median(row, figure, "trioecho")
+        """
+        For each goal that can be judged: the peer, the ratio to it that was reached, and the goal.
+
+        The ratio is the median of the rounds' own ratios: what was measured one right after the other was
+        measured on the same machine, which a few minutes later may be a slower one.
+        """
+        own = self._values.get((row.name, figure.name, "trioecho"), [])
         found = []
         for peer, goal in figure.goals.items():
-            theirs = self.median(row, figure, peer)
-            if own is not None and theirs:
-                found.append((peer, own / theirs, goal))
+            theirs = self._values.get((row.name, figure.name, peer), [])
+            if ratios := [mine / other for mine, other in zip(own, theirs, strict=False) if other]:
+                found.append((peer, statistics.median(ratios), goal))
         return found
 
     def markdown(self, rows: list[Row]) -> str:

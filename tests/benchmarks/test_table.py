@@ -16,13 +16,21 @@ def report(cost: float, *problems: str) -> list[dict[str, Any]]:
     return [{"cost": cost, "problems": list(problems), "notes": []}]
 
 
-def test_the_median_of_the_rounds_is_held_against_the_goal() -> None:
+def test_the_median_of_the_rounds_ratios_is_held_against_the_goal() -> None:
     results = Results(["trioecho", "slow"])
     for own, theirs in [(1.0, 90.0), (50.0, 60.0), (2.0, 80.0)]:
         results.add(ROW, "trioecho", report(own))
         results.add(ROW, "slow", report(theirs))
     assert results.verdicts(ROW, ROW.figures[0]) == [("slow", 2 / 80, 1 / 30)]
     assert "| some work | cost | 2.0 | 80.0 | 1/40 of slow (at most 1/30, met) |" in results.markdown([ROW])
+
+
+def test_a_machine_that_becomes_slower_changes_no_ratio() -> None:
+    results = Results(["trioecho", "slow"])
+    for own, theirs in [(1.0, 40.0), (2.0, 80.0), (8.0, 320.0), (9.0, 60.0)]:
+        results.add(ROW, "trioecho", report(own))
+        results.add(ROW, "slow", report(theirs))
+    assert results.verdicts(ROW, ROW.figures[0]) == [("slow", 1 / 40, 1 / 30)]
 
 
 def test_a_server_that_could_not_is_shown_with_the_reason() -> None:
