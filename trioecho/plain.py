@@ -9,6 +9,7 @@ Floor 1: imports nothing of trioecho.
 
 from __future__ import annotations
 
+import operator
 import os
 import socket
 from collections.abc import Callable
@@ -19,6 +20,8 @@ __all__ = ["PlainSocket", "unlayered"]
 
 RECEIVE_BYTES = 64 * 1024
 """One read takes at most this much (bytes), unless it is told."""
+
+CLOSED = "the connection was closed here"
 
 Buffer = bytes | bytearray | memoryview
 
@@ -35,12 +38,13 @@ class PlainSocket(trio.abc.HalfCloseableStream):
 
     """
 
-    __slots__ = ("send", "socket")
+    __slots__ = ("_ended", "send", "socket")
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         self.socket = connected
         self.send: Callable[[Buffer], int] = connected.send
+        self._ended = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """
@@ -54,10 +58,14 @@ class PlainSocket(trio.abc.HalfCloseableStream):
         If cancelled, nothing was taken.
 
         """
+        if max_bytes is None:
+            max_bytes = RECEIVE_BYTES
+        elif operator.index(max_bytes) < 1:
+            raise ValueError("max_bytes is at least 1")
         while True:
             try:
-                await trio.lowlevel.wait_readable(self.socket)
-                return self.socket.recv(max_bytes or RECEIVE_BYTES)
+                await trio.lowlevel.wait_readable(self._descriptor())
+                return self.socket.recv(max_bytes)
             except BlockingIOError:
                 continue  # it was not for us after all
             except OSError as error:
@@ -70,6 +78,8 @@ class PlainSocket(trio.abc.HalfCloseableStream):
         If cancelled, a part of it may have been sent.
         """
         await trio.lowlevel.checkpoint()
+        if self._ended:
+            raise trio.ClosedResourceError("the end has been sent")
         while True:
             try:
                 sent = self.send(data)
@@ -85,17 +95,23 @@ class PlainSocket(trio.abc.HalfCloseableStream):
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel may take more; raises as :meth:`receive_some` does."""
         try:
-            await trio.lowlevel.wait_writable(self.socket)
+            await trio.lowlevel.wait_writable(self._descriptor())
         except OSError as error:
             raise self._failure(error) from error
 
     async def send_eof(self) -> None:
-        """Tell the peer that no more comes; raises as :meth:`receive_some` does."""
+        """
+        Tell the peer that no more comes; raises as :meth:`receive_some` does.
+
+        Unlike with trio's own stream, another task may be waiting to send: it fails, when it is closed at
+        the latest.
+        """
         await trio.lowlevel.checkpoint()
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise self._failure(error) from error
+        self._ended = True
 
     async def aclose(self) -> None:
         """Close it; whoever waits for it is woken with ``ClosedResourceError``. Closing twice is harmless."""
@@ -104,9 +120,16 @@ class PlainSocket(trio.abc.HalfCloseableStream):
             self.socket.close()
         await trio.lowlevel.checkpoint()
 
+    def _descriptor(self) -> int:
+        """Return the socket's descriptor, for one wait: trio would wait for -1 as well, and never end."""
+        number = self.socket.fileno()
+        if number < 0:
+            raise trio.ClosedResourceError(CLOSED)
+        return number
+
     def _failure(self, error: OSError) -> Exception:
         if self.socket.fileno() < 0:
-            return trio.ClosedResourceError("the connection was closed here")
+            return trio.ClosedResourceError(CLOSED)
         return trio.BrokenResourceError(f"the connection is gone: {error}")
 
 
