@@ -119,7 +119,9 @@ class Session:
         except Exception:
             self.end(disconnect.BUG)
             raise
-        self._websocket._wsproto.handshake = NO_HANDSHAKE
+        protocol = getattr(self._websocket, "_wsproto", None)  # private: if it is gone, it costs memory only
+        if isinstance(protocol, wsproto.WSConnection):
+            protocol.handshake = NO_HANDSHAKE
         self._wire.open()
         self.outbox.open()
         self._context.keepalive.add(self)
