@@ -94,6 +94,33 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("to", ["others", "everyone"])
+async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.Nursery, to: Audience) -> None:
+    """Each of many senders is written something else; that must not be one long stretch either."""
+    hub = Hub(Limits(to=to), nursery)
+    members = [Subscription(hub.limits) for _ in range(256)]
+    for member in members:
+        member.room = hub.enter("/", member)
+    served = [0]
+
+    async def count_turns() -> None:
+        while served[-1] < len(members):
+            await trio.lowlevel.checkpoint()
+            served.append(sum([member.outbox.pending_bytes > 0 for member in members]))
+
+    async with trio.open_nursery() as turns:
+        turns.start_soon(count_turns)
+        for member in members:
+            turns.start_soon(member.room.publish, Batch(member, frames.encode("x" * 1_800), 1))
+    assert max(later - earlier for earlier, later in pairwise(served)) <= 40
+    await trio.testing.wait_all_tasks_blocked()
+    each = len(members) - (to == "others")
+    assert hub.counters.bytes_out == len(members) * each * len(frames.encode("x" * 1_800))
+    for member in members:
+        assert member.outbox.pending_bytes >= each * 1_800
+    nursery.cancel_scope.cancel()
+
+
 async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
     hub = Hub(Limits(), nursery)
     members = [Subscription(hub.limits) for _ in range(2_000)]

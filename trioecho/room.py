@@ -37,6 +37,10 @@ FAN_OUT_BYTES = 512 * 1024
 """And bytes: much more than a socket takes at once would only move the queue from here to the outboxes. With
 64 messages of 4 KiB in flight, half as much cost 15 % more CPU, and twice as much 5 %."""
 
+FAN_OUT_CUTS = 8 * 2**20
+"""And batches times bytes, because each sender's own batch is cut out of what it gets: where everybody talks,
+so much is copied for them before the first write, in some four milliseconds."""
+
 LONGEST_GATHER = 0.005
 """The longest that messages are held back to be joined (seconds); only under load."""
 
@@ -212,7 +216,9 @@ class Room:
         if self._last_cost:
             until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
         idle = 0
-        while size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES:
+        while (
+            size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES and len(taken) * size < FAN_OUT_CUTS
+        ):
             if inbox:
                 idle = 0
                 batch = inbox.popleft()
@@ -244,12 +250,18 @@ class Room:
         others: dict[Any, Outbox] = self.members
         if apart:
             others = others.copy()
+            served = written = 0
             for sender, batch in apart.items():
                 outbox = others.pop(sender, None)
-                if outbox is not None and batch is not None:
-                    self._counters.bytes_out += len(batch.frames)
-                    if not outbox.offer(batch):
-                        held[outbox] = batch
+                if outbox is None or batch is None:
+                    continue
+                served, written = served + 1, written + batch.cost
+                if served > STRIDE_CLIENTS or written > STRIDE_BYTES:
+                    await trio.lowlevel.checkpoint()
+                    served, written = 1, batch.cost
+                self._counters.bytes_out += len(batch.frames)
+                if not outbox.offer(batch):
+                    held[outbox] = batch
         if everything is None:
             return held
         self._counters.bytes_out += len(everything.frames) * len(others)
