@@ -107,6 +107,8 @@ class PlainSocket(trio.abc.HalfCloseableStream):
         the latest.
         """
         await trio.lowlevel.checkpoint()
+        if self._ended:
+            return
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
