@@ -20,7 +20,7 @@ import trio
 from trioecho.batch import Batch
 from trioecho.disconnect import FULL, SLOW, Disconnect
 from trioecho.limits import Limits
-from trioecho.wire import NOT_NOW, Wire
+from trioecho.wire import Wire
 
 __all__ = ["Outbox", "Owner", "offer_to_all"]
 
@@ -107,15 +107,9 @@ class Outbox:
         Never waits. False means that the outbox is full and the room should wait (policy ``wait``); the
         batch is then still the caller's. A closed outbox takes everything and forgets it.
         """
-        if not self._behind:
-            left = self._wire.write_now(batch.frames)  # type: ignore[union-attr]
-            if left == 0:
-                self.sent += batch.count
-                return True
-            self._fall_behind()
-            if left != NOT_NOW:
-                self._half_written(batch, left)
-                return True
+        return not offer_to_all((self,), batch)
+
+    def _queue_up(self, batch: Batch) -> bool:
         if self._closed:
             return True
         if self.pending_bytes and self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
@@ -287,20 +281,20 @@ def offer_to_all(outboxes: Iterable[Outbox], batch: Batch) -> list[Outbox]:
     full = []
     for outbox in outboxes:
         if not outbox._behind:
-            wire = outbox._wire
+            wire, written = outbox._wire, 0
             if (straight := wire.straight) is not None:  # type: ignore[union-attr]
                 try:
                     written = straight(frames)
-                except OSError:
-                    pass  # no room, or broken: offer() finds out which
-                else:
-                    if written == size:
-                        outbox.sent += count
-                    else:
-                        wire.keep_rest(frames, written)  # type: ignore[union-attr]
-                        outbox._fall_behind()
-                        outbox._half_written(batch, size - written)
+                except OSError:  # no room, or broken: the writer finds out which
+                    pass
+                if written == size:
+                    outbox.sent += count
                     continue
-        if not outbox.offer(batch):
+            outbox._fall_behind()
+            if written:
+                wire.keep_rest(frames, written)  # type: ignore[union-attr]
+                outbox._half_written(batch, size - written)
+                continue
+        if not outbox._queue_up(batch):
             full.append(outbox)
     return full
