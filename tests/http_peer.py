@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import trio
-from peer import Peer
+from peer import Peer, connection
 
 __all__ = ["HttpPeer", "Response", "asking", "curl", "fetch", "head_of", "http_url"]
 
@@ -88,14 +87,9 @@ def head_of(
 
 @asynccontextmanager
 async def asking(url: str) -> AsyncIterator[HttpPeer]:
-    """A connection to the server at ``url``."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None and parts.port is not None
-    peer = HttpPeer(await trio.open_tcp_stream(parts.hostname, parts.port))
-    try:
-        yield peer
-    finally:
-        await trio.aclose_forcefully(peer.stream)
+    """A peer with a connection to the server at ``url``."""
+    async with connection(url) as stream:
+        yield HttpPeer(stream)
 
 
 async def fetch(

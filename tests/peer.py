@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-__all__ = ["CLOSE", "Peer", "close", "connected", "frame", "joined", "request"]
+__all__ = ["CLOSE", "Peer", "close", "connected", "connection", "frame", "joined", "request"]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -160,15 +160,22 @@ class Peer:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Peer]:
-    """A TCP connection to the server at ``url``, without a word said."""
+async def connection(url: str) -> AsyncIterator[trio.SocketStream]:
+    """A TCP connection to the server at ``url``."""
     parts = urlsplit(url)
     assert parts.hostname is not None and parts.port is not None
-    peer = Peer(await trio.open_tcp_stream(parts.hostname, parts.port))
+    stream = await trio.open_tcp_stream(parts.hostname, parts.port)
     try:
-        yield peer
+        yield stream
     finally:
-        await trio.aclose_forcefully(peer.stream)
+        await trio.aclose_forcefully(stream)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Peer]:
+    """A peer with a connection to the server at ``url``, without a word said."""
+    async with connection(url) as stream:
+        yield Peer(stream)
 
 
 @asynccontextmanager

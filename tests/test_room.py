@@ -23,6 +23,14 @@ BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE}
 """An outbox holds three of the messages below, the one that is being written included."""
 
 
+def crowd(hub: Hub, count: int) -> list[Subscription]:
+    """Let so many enter one room."""
+    members = [Subscription(hub.limits) for _ in range(count)]
+    for member in members:
+        member.room = hub.enter("/", member)
+    return members
+
+
 def text(number: int) -> str:
     return f"{number:05}".ljust(SIZE - 10, ".")
 
@@ -71,9 +79,7 @@ async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> No
 async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None:
     """Ten thousand members take tens of milliseconds; in between there are turns for everybody else."""
     hub = Hub(Limits(), nursery)
-    members = [Subscription(hub.limits) for _ in range(10_000)]
-    for member in members:
-        member.room = hub.enter("/", member)
+    members = crowd(hub, 10_000)
     served_at_turn = [0]
 
     async def count_turns() -> None:
@@ -98,9 +104,7 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
 async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.Nursery, to: Audience) -> None:
     """Each of many senders is written something else; that must not be one long stretch either."""
     hub = Hub(Limits(to=to), nursery)
-    members = [Subscription(hub.limits) for _ in range(256)]
-    for member in members:
-        member.room = hub.enter("/", member)
+    members = crowd(hub, 256)
     served = [0]
 
     async def count_turns() -> None:
@@ -123,9 +127,7 @@ async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.N
 
 async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
     hub = Hub(Limits(), nursery)
-    members = [Subscription(hub.limits) for _ in range(2_000)]
-    for member in members:
-        member.room = hub.enter("/", member)
+    members = crowd(hub, 2_000)
     newcomer = Subscription(hub.limits)
     last = members[-1]
     async with trio.open_nursery() as turns:
@@ -148,9 +150,7 @@ async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nurs
 async def test_who_makes_room_during_the_fan_out_is_not_waited_for(nursery: trio.Nursery) -> None:
     """The first of many is full when its turn comes, and has room again before the turn of the last."""
     hub = Hub(Limits(**BOUND), nursery)  # type: ignore[arg-type]
-    members = [Subscription(hub.limits) for _ in range(2_000)]
-    for member in members:
-        member.room = hub.enter("/", member)
+    members = crowd(hub, 2_000)
     first, last = members[0], members[-1]
     for number in range(3):
         assert first.outbox.offer(Batch(None, frames.encode(text(number)), 1))
