@@ -26,7 +26,7 @@ FLOORS = [
         "web.help",
         "web.event_format",
     },
-    {"wire", "audience", "web.exchange"},
+    {"wire", "audience", "inbox", "web.exchange"},
     {"outbox"},
     {"room", "subscription", "hub"},
     {"keepalive", "context", "listening"},

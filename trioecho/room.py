@@ -10,7 +10,6 @@ Floor 4: imports ``outbox`` and below.
 from __future__ import annotations
 
 import math
-from collections import deque
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
@@ -20,6 +19,7 @@ from trioecho.audience import who_gets_what
 from trioecho.batch import Batch
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
+from trioecho.inbox import Inbox
 from trioecho.limits import Limits
 from trioecho.outbox import Outbox, offer_to_all
 
@@ -85,14 +85,7 @@ class Room:
         self._counters = Counters() if counters is None else counters
         self._scope = trio.CancelScope()
         self._limits = limits
-        # Bounded in bytes, by those who publish; who has to wait stands in line. (A memory channel is bounded
-        # in batches, and makes a lone message's way longer.)
-        self._inbox: deque[Batch] = deque()
-        self._sleeper: trio.lowlevel.Task | None = None  # the broadcaster, while there is nothing to do
-        self._ended = False
-        self._inbox_limit = min(INBOX_BYTES, limits.max_pending_bytes)
-        self._inbox_bytes = 0
-        self._line = trio.lowlevel.ParkingLot()
+        self._inbox = Inbox(min(INBOX_BYTES, limits.max_pending_bytes))
         self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
         self._finishing = False
         self._finish_from = 0.0
@@ -113,28 +106,12 @@ class Room:
         if self._finishing:
             await trio.lowlevel.checkpoint()  # or who publishes in a loop would stop the shutdown
         else:
-            await self._take(batch)
-
-    async def _take(self, batch: Batch) -> None:
-        """Put a batch into the inbox, in its turn."""
-        if self._line or self._inbox_bytes >= self._inbox_limit:
-            await self._line.park()
-        if self._ended:  # nobody is in the room any more
-            if batch.settled is not None:
-                batch.settled.set()
-            return
-        self._inbox.append(batch)
-        self._inbox_bytes += batch.cost
-        if self._sleeper is not None:
-            trio.lowlevel.reschedule(self._sleeper)
-            self._sleeper = None
-        if self._line and self._inbox_bytes < self._inbox_limit:
-            self._line.unpark()
+            await self._inbox.put(batch)
 
     async def settle(self) -> None:
         """Wait until all that has been published so far is written or in the outboxes."""
         settled = trio.Event()
-        await self._take(Batch(None, b"", 0, settled))
+        await self._inbox.put(Batch(None, b"", 0, settled))
         await settled.wait()
 
     async def finish(self, deadline: float) -> None:
@@ -173,11 +150,8 @@ class Room:
                     self._settle_taken()
         finally:
             # Nobody may wait for a mark that no one will reach.
-            self._ended = True
-            self._taken += self._inbox
-            self._inbox.clear()
+            self._taken += self._inbox.close()
             self._settle_taken()
-            self._line.unpark_all()
 
     def _count(self, took: float) -> int:
         """Count what has been fanned out, and return how many messages that were."""
@@ -206,22 +180,16 @@ class Room:
         fan-out each. A lone message never waits.
         """
         taken, inbox = self._taken, self._inbox
-        if inbox:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._sleep()
-        taken.append(inbox.popleft())
-        size = len(taken[0].frames)
+        await inbox.wait()
         until = 0.0
         if self._last_cost:
             until = trio.current_time() + min(self._last_cost, LONGEST_GATHER)
-        idle = 0
+        size = idle = 0
         while (
             size < self._fan_out_bytes and len(taken) < FAN_OUT_BATCHES and len(taken) * size < FAN_OUT_CUTS
         ):
-            if inbox:
+            if batch := inbox.take():
                 idle = 0
-                batch = inbox.popleft()
                 taken.append(batch)
                 size += len(batch.frames)
             else:
@@ -229,19 +197,7 @@ class Room:
                 if not until or idle > IDLE_PASSES or trio.current_time() >= until:
                     break
                 await trio.lowlevel.checkpoint()
-        self._inbox_bytes -= sum([batch.cost for batch in taken])
-        if self._line and self._inbox_bytes < self._inbox_limit:
-            self._line.unpark()
-
-    async def _sleep(self) -> None:
-        """Sleep until there is something in the inbox."""
-        self._sleeper = trio.lowlevel.current_task()
-
-        def wake(_: object) -> trio.lowlevel.Abort:
-            self._sleeper = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(wake)
+        inbox.let_in()
 
     async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
