@@ -1,4 +1,4 @@
-"""The parts are floors: a module imports only from floors below its own, and the library starts light."""
+"""The house has floors: a package imports only from packages below its own, and the library starts light."""
 
 from __future__ import annotations
 
@@ -13,45 +13,34 @@ import trioecho
 
 PACKAGE = Path(trioecho.__file__).parent
 
-FLOORS = [
-    {"limits", "disconnect", "log", "counters", "web", "web.accept", "web.answer"},
-    {
-        "frames",
-        "batch",
-        "lane",
-        "plain",
-        "web.request",
-        "handshake",
-        "web.page",
-        "web.help",
-        "web.event_format",
-    },
-    {"wire", "audience", "inbox", "web.exchange"},
-    {"outbox"},
-    {"room", "subscription", "hub"},
-    {"keepalive", "context", "listening"},
-    {"session", "web.event_stream", "web.publish", "web.figures", "web.site", "web.health", "web.metrics"},
-    {"connection", "web.machines"},
-    {"server"},
-    {"cli"},
-]
-"""Within a floor a module may import from those beside it, as long as that makes no circle."""
+PACKAGES = ["root", "protocol", "transport", "http", "rooms", "sessions", "web", "server", "cli"]
+"""From the ground up: each may import from itself and from those before it."""
 
-BESIDE = {"client", "bench"}
-"""What stands beside the server: each of these has the ground floor and itself."""
+BESIDE = {"client": {"root", "protocol"}, "bench": {"root", "protocol"}}
+"""What stands beside the server, and what each of these may import; the command line may import them."""
 
-TOP = {"", "__main__"}
-"""The front door and the command see everything."""
-
-FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+FRONT_DOOR = {"__init__", "__main__"}
+"""What sees everything: the package's names, and the command."""
 
 OPTIONAL = ["typer", "rich", "prompt_toolkit", "prometheus_client", "click"]
 """What only the command line or an extra needs."""
 
 MODULES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
-    for path in sorted(PACKAGE.rglob("*.py"))
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))
 }
+
+
+def module_of(name: str) -> str:
+    """Return the module that a dotted name below ``trioecho`` is, or is in."""
+    for candidate in (
+        name,
+        f"{name}.__init__",
+        name.rpartition(".")[0],
+        name.rpartition(".")[0] + ".__init__",
+    ):
+        if candidate in MODULES:
+            return candidate
+    return "__init__"
 
 
 def imports(path: Path) -> set[str]:
@@ -62,40 +51,36 @@ def imports(path: Path) -> set[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            # `from trioecho import frames` names a module; `from trioecho.wire import Wire` is in one.
-            base = node.module or ""
-            names = [f"{base}.{alias.name}" for alias in node.names] if base == "trioecho" else [base]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        found |= {
-            name.removeprefix("trioecho").lstrip(".") for name in names if name.split(".")[0] == "trioecho"
-        }
+        found |= {module_of(name.partition(".")[2]) for name in names if name.split(".")[0] == "trioecho"}
     return found
 
 
-def part_of(module: str) -> str:
-    """The part a module belongs to: its package, but those of the web are each a part of their own."""
-    package = module.split(".")[0]
-    return module if package == "web" else package
+def package_of(module: str) -> str:
+    return module.split(".")[0] if "." in module else "root"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_floors_below(module: str) -> None:
-    part = part_of(module)
-    if part in TOP:
+def test_a_module_imports_only_from_packages_below(module: str) -> None:
+    if module in FRONT_DOOR:
         return
-    for imported in map(part_of, imports(MODULES[module])):
-        if part in BESIDE:
-            allowed = FLOOR_OF.get(imported) == 0 or imported == part
+    package = package_of(module)
+    for imported in imports(MODULES[module]):
+        below = package_of(imported)
+        if package in BESIDE:
+            allowed = below in BESIDE[package] or below == package
+        elif package == "cli" and (below in BESIDE or imported == "__init__"):
+            allowed = True  # the commands talk to both, and say the package's version
         else:
-            # The command line may also have those beside the server, and the package's version.
-            above = {*BESIDE, "__version__"} if part == "cli" else set()
-            allowed = imported in above or FLOOR_OF.get(imported, 99) <= FLOOR_OF[part]
+            allowed = below in PACKAGES and PACKAGES.index(below) <= PACKAGES.index(package)
+            allowed = allowed and imported != "__init__"
         assert allowed, f"{module} may not import {imported}"
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    below = {module: imports(path) & set(MODULES) for module, path in MODULES.items() if module not in TOP}
+    below = {module: imports(path) for module, path in MODULES.items() if module not in FRONT_DOOR}
 
     def follow(module: str, trail: tuple[str, ...]) -> None:
         assert module not in trail, " -> ".join((*trail, module))
@@ -107,8 +92,14 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         follow(module, ())
 
 
-def test_every_module_has_its_floor() -> None:
-    assert {part_of(module) for module in MODULES} - TOP - BESIDE == set(FLOOR_OF)
+def test_every_package_has_its_place() -> None:
+    found = {package_of(module) for module in MODULES}
+    assert found == set(PACKAGES) | set(BESIDE)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_is_too_long_to_be_one_noun(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= 300
 
 
 def test_the_library_loads_nothing_that_only_the_command_line_needs() -> None:

@@ -13,21 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-import readme
 import trio
 import typer
-from client_peers import websockets_server
-from person import Person
-from running import Running, running
-from shell import Shell
+from helpers import markdown as readme
+from helpers.other_servers import websockets_server
+from helpers.pty_terminal import Person
+from helpers.server_process import Running, running
+from helpers.shell import Shell
 from trio_websocket import open_websocket_url
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection
 
 from trioecho import serve
 from trioecho.cli import app
-from trioecho.cli.client import DEFAULT_URL
-from trioecho.cli.terminal import COMMANDS
+from trioecho.cli.client.client import DEFAULT_URL
+from trioecho.cli.client.terminal import COMMANDS
 from trioecho.limits import WhenSlow
 
 PATIENCE = 20

@@ -21,11 +21,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import readme
 import trio
 import trustme
-from client_peers import RawServer, raw_server, tunnel, websockets_server
-from shell import Shell, substituted
+from helpers import markdown as readme
+from helpers.other_servers import RawServer, raw_server, tunnel, websockets_server
+from helpers.shell import Shell, substituted
 from trio_websocket import WebSocketConnection, open_websocket_url
 from websockets.sync.server import ServerConnection
 

@@ -8,13 +8,13 @@ is a client for any WebSocket server.
 from trioecho.client import Client, ClientError, ConnectFailed, ConnectionLost, Reconnect, open_client
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
-from trioecho.hub import Hub, TooManyRooms
+from trioecho.http.request import Request
+from trioecho.http.response import Answer
 from trioecho.limits import Limits, OptionError
-from trioecho.listening import ListenError
-from trioecho.server import Server, serve
-from trioecho.subscription import Disconnected, Subscription
-from trioecho.web.answer import Answer
-from trioecho.web.request import Request
+from trioecho.rooms.hub import Hub, TooManyRooms
+from trioecho.rooms.subscription import Disconnected, Subscription
+from trioecho.server.serve import Server, serve
+from trioecho.transport.listeners import ListenError
 
 __version__ = "0.1.0"
 

@@ -1,8 +1,4 @@
-"""
-What a server has counted since it started.
-
-Floor 0: imports nothing of trioecho.
-"""
+"""What a server has counted since it started."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 Every reason for which a client's session ends, with its close code.
 
-Floor 0: imports nothing of trioecho. A reason's ``name`` is what logs and counters say, its ``code`` and
+A reason's ``name`` is what logs and counters say, its ``code`` and
 ``reason`` are what the close frame says (RFC 6455, section 7.4).
 """
 

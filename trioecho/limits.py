@@ -1,7 +1,7 @@
 """
 Every number and policy of a server: its name, unit, default and reason, checked once, here.
 
-Floor 0: imports nothing of trioecho. ``serve()`` and the command line take the same names.
+``serve()`` and the command line take the same names.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@ What happened, told to a person or a machine: one event, a few named values.
 
 A log record's text is ``event name=value ...``; the values stand by themselves in its attribute ``fields``,
 for a formatter that writes JSON.
-
-Floor 0: imports nothing of trioecho.
 """
 
 from __future__ import annotations

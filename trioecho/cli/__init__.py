@@ -14,10 +14,10 @@ import typer
 
 from trioecho import __version__
 from trioecho.cli.bench import bench
-from trioecho.cli.client import client
+from trioecho.cli.client.client import client
+from trioecho.cli.client.listen import listen
+from trioecho.cli.client.send import send
 from trioecho.cli.errors import Failure
-from trioecho.cli.listen import listen
-from trioecho.cli.send import send
 from trioecho.cli.serve import serve
 from trioecho.cli.stdio import hold_closed
 from trioecho.limits import OptionError

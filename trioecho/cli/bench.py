@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from trioecho.cli.errors import Failure
-from trioecho.cli.spread import spread
-from trioecho.cli.values import number, whole
-from trioecho.cli.values import size as parse_size
+from trioecho.cli.option_groups import spread
+from trioecho.cli.parsing import number, whole
+from trioecho.cli.parsing import size as parse_size
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load

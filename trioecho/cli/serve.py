@@ -14,12 +14,12 @@ import typer
 
 from trioecho.cli.errors import Failure
 from trioecho.cli.logs import LogFormat, LogLevel, set_up
-from trioecho.cli.values import number, size, size_text, token, whole
+from trioecho.cli.parsing import number, size, size_text, token, whole
 from trioecho.limits import Audience, Limits, Options, WhenSlow
-from trioecho.listening import ListenError, open_listeners, split_address
 from trioecho.log import logger
-from trioecho.server import Server
-from trioecho.server import serve as run_server
+from trioecho.server.serve import Server
+from trioecho.server.serve import serve as run_server
+from trioecho.transport.listeners import ListenError, open_listeners, split_address
 
 __all__ = ["serve"]
 

@@ -1,9 +1,6 @@
 """The client as a library: ``open_client()`` and what it yields and raises."""
 
-from trioecho.client.address import Address, parse_address
-from trioecho.client.changes import Away, Change, Connected
 from trioecho.client.client import Client, open_client
-from trioecho.client.end import End
 from trioecho.client.errors import (
     CertificateNotTrusted,
     ClientError,
@@ -14,8 +11,11 @@ from trioecho.client.errors import (
     Rejected,
 )
 from trioecho.client.options import ClientOptions, Options
+from trioecho.client.outcome import End
 from trioecho.client.proxy import basic_credentials
 from trioecho.client.reconnect import Reconnect
+from trioecho.client.state import Away, Change, Connected
+from trioecho.protocol.url import Address, parse_address
 
 __all__ = [
     "Address",

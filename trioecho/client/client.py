@@ -8,11 +8,11 @@ from typing import Unpack
 
 import trio
 
-from trioecho.client.address import parse_address
-from trioecho.client.end import End
 from trioecho.client.errors import ConnectionClosed, ConnectionLost
-from trioecho.client.line import Line
 from trioecho.client.options import ClientOptions, Options
+from trioecho.client.outcome import End
+from trioecho.client.reconnecting import Line
+from trioecho.protocol.url import parse_address
 
 __all__ = ["Client", "open_client"]
 

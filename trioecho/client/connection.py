@@ -16,12 +16,12 @@ from wsproto.connection import Connection as Protocol
 from wsproto.connection import ConnectionState, ConnectionType
 
 from trioecho.client.assembly import Assembly, TooLarge
-from trioecho.client.end import End
-from trioecho.client.incoming import Incoming
+from trioecho.client.close_timer import Patience
 from trioecho.client.options import ClientOptions
-from trioecho.client.outgoing import Outgoing
-from trioecho.client.patience import Patience
+from trioecho.client.outcome import End
 from trioecho.client.pings import Pings
+from trioecho.client.receive_queue import Incoming
+from trioecho.client.send_queue import Outgoing
 
 __all__ = ["Connection"]
 

@@ -10,9 +10,9 @@ from typing import Literal
 
 import trio
 
-from trioecho.client.address import Address
 from trioecho.client.errors import CertificateNotTrusted, ConnectFailed
 from trioecho.client.proxy import Proxy
+from trioecho.protocol.url import Address
 
 __all__ = ["IPVersion", "dial"]
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from trioecho.client.changes import Change
 from trioecho.client.dial import IPVersion
 from trioecho.client.proxy import parse_proxy
 from trioecho.client.reconnect import Reconnect
+from trioecho.client.state import Change
 from trioecho.limits import GIB, LONGEST_WAIT, MIB, OptionError
 
 __all__ = ["ClientOptions", "Options"]

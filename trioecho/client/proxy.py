@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 import h11
 import trio
 
-from trioecho.client.address import Address
 from trioecho.client.errors import ConnectFailed, Rejected
 from trioecho.client.handshake import MAX_HEAD, exchange
 from trioecho.limits import OptionError
+from trioecho.protocol.url import Address
 
 __all__ = ["Proxy", "basic_credentials", "parse_proxy", "proxy_from_environment"]
 

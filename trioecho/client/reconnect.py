@@ -7,8 +7,8 @@ import random
 import time
 from dataclasses import dataclass
 
-from trioecho.client.end import End
 from trioecho.client.errors import CertificateNotTrusted, ConnectFailed, NotWebSocket, Rejected
+from trioecho.client.outcome import End
 from trioecho.limits import LONGEST_WAIT, OptionError
 
 __all__ = ["Reconnect"]

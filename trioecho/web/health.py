@@ -1,14 +1,10 @@
-"""
-Two addresses that say whether the process is alive, and whether it should get more clients.
-
-Floor 6: imports ``context``, ``web.site`` and below.
-"""
+"""Two addresses that say whether the process is alive, and whether it should get more clients."""
 
 from __future__ import annotations
 
-from trioecho.context import Context
-from trioecho.web.answer import Answer, plain
-from trioecho.web.request import Request
+from trioecho.http.request import Request
+from trioecho.http.response import Answer, plain
+from trioecho.sessions.state import Context
 from trioecho.web.site import Handler
 
 __all__ = ["health_pages"]

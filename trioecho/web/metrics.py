@@ -5,8 +5,7 @@ Nothing is counted for it that the server would not count anyway, but for a fan-
 added up when somebody asks. No label holds text that a client chose (a room's name least of all): that would
 let anybody fill the memory of who watches.
 
-Floor 6: imports ``context``, ``web.site`` and below. It loads prometheus-client, so it is itself loaded only
-when ``serve()`` needs it.
+It loads prometheus-client, so it is itself loaded only when ``serve()`` needs it.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from trioecho.context import Context
 from trioecho.counters import Counters, Histogram
-from trioecho.web.answer import Answer
-from trioecho.web.request import Request
+from trioecho.http.request import Request
+from trioecho.http.response import Answer
+from trioecho.sessions.state import Context
 from trioecho.web.site import Handler
 
 __all__ = ["measure_lag", "metrics_page"]

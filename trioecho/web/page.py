@@ -4,8 +4,6 @@ The page that a browser gets for a room: one file in the package, sent as it is.
 It is the same for every room and every prefix before it; what it shows it learns from the room itself. Its
 one script and one style are named in its policy by their hashes, so nothing else can run in it, wherever
 it came from.
-
-Floor 1: imports ``web.answer``.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 
-from trioecho.web.answer import Answer
+from trioecho.http.response import Answer
 
 __all__ = ["load_page"]
 

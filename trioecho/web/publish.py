@@ -1,8 +1,4 @@
-"""
-Publishing by POST: the body is a message for everybody in the room.
-
-Floor 6: imports ``hub``, ``web.request`` and below.
-"""
+"""Publishing by POST: the body is a message for everybody in the room."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ import hmac
 
 import trio
 
-from trioecho.frames import BINARY, TEXT, data_frame
-from trioecho.hub import Hub
-from trioecho.web.answer import Answer, Refused, as_json, plain, refuse
-from trioecho.web.request import Request
+from trioecho.http.request import Request
+from trioecho.http.response import Answer, Refused, as_json, plain, refuse
+from trioecho.protocol.frames import BINARY, TEXT, data_frame
+from trioecho.rooms.hub import Hub
 
 __all__ = ["publish"]
 

@@ -3,8 +3,6 @@ A site: which answer a request gets.
 
 The rooms are one site, with four ways in; the addresses for machines are another, inside it or on a port of
 their own.
-
-Floor 6: imports ``context``, ``handshake``, and the ways in.
 """
 
 from __future__ import annotations
@@ -13,15 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from trioecho import handshake
-from trioecho.context import Context
-from trioecho.handshake import Upgrade
-from trioecho.web.accept import wanted_type
-from trioecho.web.answer import Answer, Refused, as_json, plain, refuse
-from trioecho.web.figures import figures
-from trioecho.web.help import help_text
+from trioecho.http import upgrade as handshake
+from trioecho.http.negotiation import wanted_type
+from trioecho.http.request import Request
+from trioecho.http.response import Answer, Refused, as_json, plain, refuse
+from trioecho.http.upgrade import Upgrade
+from trioecho.sessions.state import Context
 from trioecho.web.publish import publish
-from trioecho.web.request import Request
+from trioecho.web.stats import figures
+from trioecho.web.usage import help_text
 
 __all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site"]
 

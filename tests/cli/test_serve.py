@@ -1,0 +1,213 @@
+"""``trioecho serve`` as a person starts it: what it says, where it listens, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+
+import pytest
+from helpers.raw_peer import BINARY, TEXT, close, connected, frame, joined, request
+from helpers.server_process import environment, running
+
+from trioecho.cli import main
+from trioecho.limits import Limits
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+WRONG = {
+    "an unknown option": (["--colour", "red"], {}, "--colour"),
+    "an argument": (["now"], {}, "now"),
+    "a port that is none": (["--port", "65536"], {}, "--port"),
+    "a port that is no number": (["--port", "http"], {}, "'http' is not a whole number"),
+    "a host with a port": (["--host", "localhost:8000"], {}, "--port"),
+    "a URL as host": (["--host", "ws://localhost/"], {}, "--host"),
+    "an empty host": (["--host", ""], {}, "--host"),
+    "an unknown audience": (["--to", "nobody"], {}, "--to"),
+    "an unknown policy": (["--when-slow", "panic"], {}, "--when-slow"),
+    "a prefix that is too long": (["--prefix", "x" * 1025], {}, "--prefix"),
+    "a size with an unknown unit": (["--max-message-size", "1MB"], {}, "--max-message-size"),
+    "a size that is none": (["--max-pending-bytes", "much"], {}, "--max-pending-bytes"),
+    "a size of nothing": (["--max-message-size", "0"], {}, "--max-message-size"),
+    "a negative size": (["--max-message-size", "-1"], {}, "--max-message-size"),
+    "a size larger than can be": (["--max-message-size", "2GiB"], {}, "--max-message-size"),
+    "an outbox that no message fits": (["--max-pending-bytes", "1023KiB"], {}, "--max-pending-bytes"),
+    "no connections": (["--max-connections", "0"], {}, "--max-connections"),
+    "no rooms": (["--max-rooms", "0"], {}, "--max-rooms"),
+    "a stall limit of nothing": (["--stall-limit", "0"], {}, "--stall-limit"),
+    "a time that is none": (["--stall-limit", "nan"], {}, "--stall-limit"),
+    "a time without end": (["--handshake-timeout", "inf"], {}, "--handshake-timeout"),
+    "a negative time": (["--ping-interval", "-1"], {}, "--ping-interval"),
+    "a time with a unit": (
+        ["--ping-timeout", "20s"],
+        {},
+        "--ping-timeout' (env var: 'TRIOECHO_PING_TIMEOUT'): '20s' is not a number",
+    ),
+    "a time longer than a day": (["--shutdown-timeout", "86401"], {}, "--shutdown-timeout"),
+    "an unknown log format": (["--log-format", "xml"], {}, "--log-format"),
+    "an unknown log level": (["--log-level", "chatty"], {}, "--log-level"),
+    "a wrong environment variable": ([], {"TRIOECHO_MAX_ROOMS": "many"}, "--max-rooms"),
+    "a size that is wrong in the environment": ([], {"TRIOECHO_MAX_MESSAGE_SIZE": "1MB"}, "TRIOECHO_MAX_"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_option_is_told_in_one_sentence_and_exits_with_2(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, variables, named = WRONG[wrong]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["trioecho", "serve", *arguments])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    printed = capsys.readouterr()
+    assert exited.value.code == 2
+    assert printed.out == ""
+    assert re.fullmatch(r"trioecho: [^\n]+\n", printed.err)
+    assert named in printed.err
+
+
+def serve(*options: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``trioecho serve`` to its end, which it must come to by itself."""
+    command = [sys.executable, "-m", "trioecho", "serve", *options]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=False, env=environment(**(variables or {}))
+    )
+
+
+def test_a_port_in_use_is_told_in_one_sentence_and_exits_with_1() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        ended = serve("--port", port)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(rf"trioecho: cannot listen on 127\.0\.0\.1:{port}: [^\n]+\n", ended.stderr)
+    assert "in use" in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_ours_is_told_in_one_sentence_and_exits_with_1(host: str) -> None:
+    ended = serve("--host", host, "--port", "0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(rf"trioecho: cannot listen on {re.escape(host)}[^\n]+\n", ended.stderr)
+
+
+def test_the_help_names_every_option_with_its_variable_and_default() -> None:
+    ended = serve("--help", variables={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    text = re.sub(r"\s+", " ", ended.stdout)
+    for name in ("host", "port", "log_format", "log_level", *Limits.__dataclass_fields__):
+        assert f"--{name.replace('_', '-')} " in text
+        assert f"TRIOECHO_{name.upper()}" in text
+    for default in ("127.0.0.1", "7890", "others", "wait", "4MiB", "1MiB", "10000", "1000", "info", "text"):
+        assert re.search(rf"default: \(?{re.escape(default)}\b", text)
+
+
+async def test_it_says_where_it_listens_in_one_line() -> None:
+    async with running(log_format="text") as server:
+        assert re.fullmatch(
+            rf"{TIME} info listening url=ws://(127\.0\.0\.1:\d+/) page=http://\1", server.lines[0]
+        )
+        assert len(server.lines) == 1
+        async with joined(server.url) as one, joined(server.url) as other:
+            await one.send(frame(TEXT, b"hello"))
+            assert await other.read_frame() == (TEXT, b"hello")
+
+
+async def test_it_listens_on_every_host_on_one_port() -> None:
+    async with running("--host", "127.0.0.1", "--host", "::1", "--host", "127.0.0.2") as server:
+        urls = [(await server.event("listening", count=count))["url"] for count in (1, 2, 3)]
+        port = urls[0].rpartition(":")[2]
+        assert urls == [f"ws://127.0.0.1:{port}", f"ws://[::1]:{port}", f"ws://127.0.0.2:{port}"]
+        async with joined(urls[0]) as one, joined(urls[1]) as two, joined(urls[2]) as three:
+            await one.send(frame(TEXT, b"hello"))
+            for each in (two, three):
+                assert await each.read_frame() == (TEXT, b"hello")
+            came = await server.event("came", count=2)
+            assert came["address"].startswith("[::1]:")
+
+
+async def test_a_wildcard_address_is_told_as_one_that_can_be_used() -> None:
+    async with running("--host", "0.0.0.0") as server, joined(server.url):
+        assert server.url.startswith("ws://127.0.0.1:")
+
+
+async def test_options_may_come_from_the_environment_and_the_command_line_goes_first() -> None:
+    variables = {
+        "TRIOECHO_TO": "sender",
+        "TRIOECHO_PREFIX": "not this: ",
+        "TRIOECHO_MAX_MESSAGE_SIZE": "1KiB",
+    }
+    async with running("--prefix", "echo: ", variables=variables) as server, joined(server.url) as peer:
+        await peer.send(frame(TEXT, b"hello") + frame(BINARY, b"x" * 1024))
+        assert await peer.read_frame() == (TEXT, b"echo: hello")
+        assert await peer.read_frame() == (BINARY, b"x" * 1024)
+        await peer.send(frame(TEXT, b"x" * 1025))
+        assert await peer.read_close() == 1009
+
+
+async def test_everyone_includes_the_sender() -> None:
+    async with running("--to", "everyone") as server:
+        async with joined(server.url) as one, joined(server.url) as other:
+            await one.send(frame(TEXT, b"hello"))
+            for each in (one, other):
+                assert await each.read_frame() == (TEXT, b"hello")
+
+
+async def test_a_line_of_the_json_log_is_an_object_with_time_level_and_event() -> None:
+    async with running("--log-level", "debug") as server:
+        async with joined(server.url, b"/news") as one, joined(server.url, b"/news") as other:
+            await one.send(frame(TEXT, b"hello") + frame(BINARY, b"\x00\xff"))
+            for _ in range(2):
+                await other.read_frame()
+            await one.send(close(1000, b"bye"))
+            assert await one.read_close() == 1000
+            left = await server.event("left")
+        await server.event("left", count=2)
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code() == 0
+    entries = [json.loads(line) for line in server.lines]
+    for entry in entries:
+        assert datetime.fromisoformat(entry["time"]).tzinfo is not None
+        assert entry["level"] in ("debug", "info") and entry["event"]
+    came = [entry for entry in entries if entry["event"] == "came"]
+    assert [(entry["room"], entry["there"]) for entry in came] == [("/news", 1), ("/news", 2)]
+    expected = {"room": "/news", "why": "left", "code": 1000, "received": 2, "sent": 0, "dropped": 0}
+    assert expected.items() <= left.items()
+    assert left["address"] == came[0]["address"] and 0 <= left["stayed"] < 60
+    assert [entry["length"] for entry in entries if entry["event"] == "message"] == [5, 2]
+    assert [entry["event"] for entry in entries][-2:] == ["shutting-down", "stopped"]
+
+
+FORGED = b"/%0a2026-01-01%2000:00:00%20info%20came%20address=1.2.3.4%1b[31m%22%5c%e2%80%ae"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_what_a_client_chose_can_forge_no_line_and_steer_no_terminal(log_format: str) -> None:
+    async with running("--log-level", "debug", log_format=log_format) as server:
+        async with joined(server.url, FORGED) as peer:
+            await peer.send(
+                frame(TEXT, b"\n2026-01-01 00:00:00 info fine\x1b[2J") + close(1000, b"\nforged=1\x1b")
+            )
+            await peer.read_close()
+        async with connected(server.url) as peer:
+            await peer.send(request(b"/\x1b[31m"))
+            await peer.read_response()
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code() == 0
+    for line in server.lines:
+        assert line.isprintable() and line.isascii()
+        if log_format == "json":
+            json.loads(line)
+        else:
+            assert re.match(
+                rf"{TIME} (debug|info) (listening|came|message|left|refused|shutting-down|stopped)", line
+            )
+    assert len(server.lines) == 7

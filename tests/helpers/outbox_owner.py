@@ -1,0 +1,44 @@
+"""An owner of an outbox: what a session is to the real one."""
+
+from __future__ import annotations
+
+import trio
+import trio.testing
+from helpers.streams import open_wire
+
+from trioecho.disconnect import Disconnect
+from trioecho.limits import Limits
+from trioecho.protocol import frames
+from trioecho.rooms.batch import Batch
+from trioecho.rooms.outbox import Outbox
+
+
+class Client:
+    """One client: its outbox over a wire, the task that writes its backlog, and what it was told."""
+
+    def __init__(self, near: trio.abc.Stream, limits: Limits, nursery: trio.Nursery) -> None:
+        self.outbox = Outbox(self, limits, open_wire(near))
+        self.ended: list[Disconnect] = []
+        self.first_drops = 0
+        self.freed_when: list[int] = []
+        self._nursery = nursery
+
+    def start_writer(self) -> None:
+        self._nursery.start_soon(self.outbox.drain)
+
+    def first_drop(self) -> None:
+        self.first_drops += 1
+
+    def end(self, why: Disconnect) -> None:
+        """Do as a session does: nothing impolite is delivered."""
+        self.ended.append(why)
+        self.outbox.close()
+
+    def freed(self) -> None:
+        self.freed_when.append(self.outbox.pending_bytes)
+
+
+def batch_of(count: int, size: int, number: int) -> Batch:
+    """Make a batch whose messages say which they are."""
+    texts = [f"{number}.{part} {size * 'x'}" for part in range(count)]
+    return Batch(None, b"".join(map(frames.encode, texts)), count)

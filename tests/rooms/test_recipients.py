@@ -1,0 +1,40 @@
+"""Who gets what: the plain decision, against a model that does it the slow and obvious way."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioecho.limits import Audience
+from trioecho.protocol import frames
+from trioecho.rooms.batch import Batch
+from trioecho.rooms.recipients import who_gets_what
+
+MEMBERS = ["Ada", "Bo", "Cy", "never says a word"]
+
+# Batches from members, from the application (None) and from somebody who has left; a batch without
+# messages is a mark that a publisher waits for.
+batches = st.lists(
+    st.tuples(st.sampled_from([*MEMBERS[:3], "gone", None]), st.lists(st.text(max_size=3), max_size=3)),
+    min_size=1,
+    max_size=8,
+)
+
+
+def should_get(member: str, sender: str | None, to: Audience) -> bool:
+    if sender is None or to == "everyone":
+        return True
+    return (sender == member) == (to == "sender")
+
+
+@given(batches, st.sampled_from(["others", "everyone", "sender"]))
+def test_everybody_gets_what_is_theirs_in_the_order_of_arrival(
+    said: list[tuple[str | None, list[str]]], to: Audience
+) -> None:
+    taken = [Batch(who, b"".join(map(frames.encode, texts)), len(texts)) for who, texts in said]
+    everything, apart = who_gets_what(taken, to)
+    for member in MEMBERS:
+        theirs = [text for who, texts in said if should_get(member, who, to) for text in texts]
+        batch = apart.get(member, everything)
+        assert ([] if batch is None else list(frames.messages(batch.frames))) == theirs
+        assert (0 if batch is None else batch.count) == len(theirs)

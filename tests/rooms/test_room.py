@@ -1,0 +1,167 @@
+"""Rooms: one order for everybody, and a fan-out that lets other tasks run."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import trio
+import trio.testing
+from helpers.streams import memory
+from helpers.traffic import Seen
+from helpers.virtual_server import served
+
+from trioecho import Hub
+from trioecho.limits import Audience, Limits
+from trioecho.protocol import frames
+from trioecho.rooms.batch import Batch
+from trioecho.rooms.subscription import Subscription
+
+SIZE = 1000
+
+BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE}
+"""An outbox holds three of the messages below, the one that is being written included."""
+
+
+def crowd(hub: Hub, count: int) -> list[Subscription]:
+    """Let so many enter one room."""
+    members = [Subscription(hub.limits) for _ in range(count)]
+    for member in members:
+        member.room = hub.enter("/", member)
+    return members
+
+
+def text(number: int) -> str:
+    return f"{number:05}".ljust(SIZE - 10, ".")
+
+
+@pytest.mark.parametrize("to", ["others", "everyone", "sender"])
+async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> None:
+    """Three talk at once, and the application too; nobody's messages are lost, doubled or out of order."""
+    count, names = 50, ["Ada", "Bo", "Cy"]
+    async with served(memory, to=to) as (server, join), trio.open_nursery() as nursery:
+        peers = {name: await join("/") for name in names}
+        heard: dict[str, list[Seen]] = {name: [] for name in names}
+        for name, peer in peers.items():
+            nursery.start_soon(peer.listen, heard[name])
+
+        async def talk(name: str) -> None:
+            for number in range(count):
+                if name == "application":
+                    assert await server.hub.publish("/", f"{name} {number}") == len(names)
+                else:
+                    await peers[name].send(f"{name} {number}")
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as talking:
+            for name in [*names, "application"]:
+                talking.start_soon(talk, name)
+        await trio.testing.wait_all_tasks_blocked()
+        everyone = {*names, "application"}
+        expected = {
+            me: everyone - {me} if to == "others" else everyone if to == "everyone" else {me, "application"}
+            for me in names
+        }
+        for me in names:
+            assert len(heard[me]) == count * len(expected[me])
+            for sender in expected[me]:
+                mine = [str(said) for _, said in heard[me] if str(said).startswith(sender)]
+                assert mine == [f"{sender} {number}" for number in range(count)]
+        for one, another in pairwise(names):
+            # What both heard, they heard in the same order.
+            both = set(heard[one]) & set(heard[another])
+            assert [each for each in heard[one] if each in both] == [
+                each for each in heard[another] if each in both
+            ]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None:
+    """Ten thousand members take tens of milliseconds; in between there are turns for everybody else."""
+    hub = Hub(Limits(), nursery)
+    members = crowd(hub, 10_000)
+    served_at_turn = [0]
+
+    async def count_turns() -> None:
+        while served_at_turn[-1] < len(members):
+            await trio.lowlevel.checkpoint()
+            # Served in the order in which they came.
+            done = served_at_turn[-1]
+            while done < len(members) and members[done].outbox.pending_bytes:
+                done += 1
+            served_at_turn.append(done)
+
+    async with trio.open_nursery() as turns:
+        turns.start_soon(count_turns)
+        await hub.publish("/", "hello")
+    steps = [later - earlier for earlier, later in pairwise(served_at_turn)]
+    assert max(steps) <= 500
+    assert all(member.outbox.pending_bytes for member in members)
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("to", ["others", "everyone"])
+async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.Nursery, to: Audience) -> None:
+    """Each of many senders is written something else; that must not be one long stretch either."""
+    hub = Hub(Limits(to=to), nursery)
+    members = crowd(hub, 256)
+    served = [0]
+
+    async def count_turns() -> None:
+        while served[-1] < len(members):
+            await trio.lowlevel.checkpoint()
+            served.append(sum([member.outbox.pending_bytes > 0 for member in members]))
+
+    async with trio.open_nursery() as turns:
+        turns.start_soon(count_turns)
+        for member in members:
+            turns.start_soon(member.room.publish, Batch(member, frames.encode("x" * 1_800), 1))
+    assert max(later - earlier for earlier, later in pairwise(served)) <= 40
+    await trio.testing.wait_all_tasks_blocked()
+    each = len(members) - (to == "others")
+    assert hub.counters.bytes_out == len(members) * each * len(frames.encode("x" * 1_800))
+    for member in members:
+        assert member.outbox.pending_bytes >= each * 1_800
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
+    hub = Hub(Limits(), nursery)
+    members = crowd(hub, 2_000)
+    newcomer = Subscription(hub.limits)
+    last = members[-1]
+    async with trio.open_nursery() as turns:
+        turns.start_soon(partial(hub.publish, "/", "one"))
+        while not members[0].outbox.pending_bytes:
+            await trio.lowlevel.checkpoint()
+        assert not last.outbox.pending_bytes
+        newcomer.room = hub.enter("/", newcomer)
+        last.outbox.close()
+        hub.leave(last.room, last)
+    await trio.testing.wait_all_tasks_blocked()
+    assert newcomer.outbox.pending_bytes == 0
+    assert last.outbox.pending_bytes == 0
+    await hub.publish("/", "two")
+    assert await anext(newcomer) == "two"
+    assert [await anext(members[1]), await anext(members[1])] == ["one", "two"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_makes_room_during_the_fan_out_is_not_waited_for(nursery: trio.Nursery) -> None:
+    """The first of many is full when its turn comes, and has room again before the turn of the last."""
+    hub = Hub(Limits(**BOUND), nursery)  # type: ignore[arg-type]
+    members = crowd(hub, 2_000)
+    first, last = members[0], members[-1]
+    for number in range(3):
+        assert first.outbox.offer(Batch(None, frames.encode(text(number)), 1))
+    full = first.outbox.pending_bytes
+    await hub.publish("/", text(3))
+    while first.outbox.full_since is None:
+        await trio.lowlevel.checkpoint()
+    assert await anext(first) == text(0)
+    assert not last.outbox.pending_bytes, "the fan-out was over"
+    await trio.testing.wait_all_tasks_blocked()
+    assert first.outbox.pending_bytes == full, "the room still waits"
+    assert [await anext(first) for _ in range(3)] == [text(number) for number in (1, 2, 3)]
+    nursery.cancel_scope.cancel()

@@ -1,0 +1,198 @@
+"""The options of every command that connects to a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from trioecho.cli.client.credentials import authorization, cookie_header, parse_header
+from trioecho.cli.client.tls import ssl_context
+from trioecho.cli.parsing import number, size, size_text, whole
+from trioecho.client import ClientOptions, Options, Reconnect
+
+__all__ = ["Connecting"]
+
+DEFAULTS, POLICY = ClientOptions(), Reconnect()
+
+MESSAGES, REQUEST, TLS, NETWORK, STAYING, LIMITS = (
+    "Messages",
+    "Request",
+    "TLS",
+    "Network",
+    "Staying connected",
+    "Limits",
+)
+
+
+def option(panel: str, help: str, *flags: str, **more: Any) -> Any:
+    """Declare one option: its group in the help, its text, its flags."""
+    return typer.Option(*flags, rich_help_panel=panel, help=help, **more)
+
+
+def seconds(panel: str, help: str, flag: str) -> Any:
+    """Declare an option in seconds."""
+    return option(panel, help, flag, metavar="SECONDS", parser=number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connecting:
+    """How to connect, as the command line says it. Names are those of the options."""
+
+    greet: Annotated[
+        str | None, option(MESSAGES, "Send this first, on every connection.", "--greet", metavar="TEXT")
+    ] = None
+    header: Annotated[
+        list[str],
+        option(
+            REQUEST, "Add a header; may be given several times.", "--header", "-H", metavar="'NAME: VALUE'"
+        ),
+    ] = field(default_factory=list)
+    subprotocol: Annotated[
+        list[str],
+        option(
+            REQUEST, "Offer a subprotocol; may be given several times.", "--subprotocol", "-s", metavar="NAME"
+        ),
+    ] = field(default_factory=list)
+    token: Annotated[
+        str | None,
+        option(
+            REQUEST,
+            "Bearer token. Others can see a command line: better use the variable or a file.",
+            "--token",
+            envvar="TRIOECHO_TOKEN",
+            metavar="TEXT",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None, option(REQUEST, "Read the bearer token from a file.", "--token-file", metavar="FILE")
+    ] = None
+    user: Annotated[
+        str | None,
+        option(
+            REQUEST,
+            "Basic authentication.",
+            "--user",
+            "-u",
+            envvar="TRIOECHO_USER",
+            metavar="NAME:PASSWORD",
+        ),
+    ] = None
+    cookie: Annotated[
+        list[str],
+        option(REQUEST, "Send a cookie; may be given several times.", "--cookie", metavar="NAME=VALUE"),
+    ] = field(default_factory=list)
+    origin: Annotated[
+        str | None, option(REQUEST, "The Origin to name, as a browser would.", "--origin", metavar="URL")
+    ] = None
+    cacert: Annotated[
+        Path | None,
+        option(TLS, "Trust these authorities (PEM) instead of the system's.", "--cacert", metavar="FILE"),
+    ] = None
+    cert: Annotated[
+        Path | None,
+        option(TLS, "Client certificate (PEM), with its key or without.", "--cert", metavar="FILE"),
+    ] = None
+    key: Annotated[
+        Path | None, option(TLS, "Key of the client certificate (PEM).", "--key", metavar="FILE")
+    ] = None
+    insecure: Annotated[
+        bool, option(TLS, "Trust any certificate: anybody can then read and change all.", "--insecure")
+    ] = False
+    proxy: Annotated[
+        str | None,
+        option(
+            NETWORK, "HTTP proxy, instead of the environment's (https_proxy, ...).", "--proxy", metavar="URL"
+        ),
+    ] = None
+    no_proxy: Annotated[bool, option(NETWORK, "Use no proxy.", "--no-proxy")] = False
+    ipv4: Annotated[bool, option(NETWORK, "Use IPv4 only.", "--ipv4", "-4")] = False
+    ipv6: Annotated[bool, option(NETWORK, "Use IPv6 only.", "--ipv6", "-6")] = False
+    connect_timeout: Annotated[
+        float, seconds(NETWORK, "For the name, the connection and the handshake.", "--connect-timeout")
+    ] = DEFAULTS.connect_timeout
+    close_timeout: Annotated[
+        float, seconds(NETWORK, "For the server's answer when leaving.", "--close-timeout")
+    ] = DEFAULTS.close_timeout
+    ping_interval: Annotated[
+        float, seconds(NETWORK, "Between pings; 0 turns them off.", "--ping-interval")
+    ] = DEFAULTS.ping_interval
+    ping_timeout: Annotated[
+        float, seconds(NETWORK, "For a sign of life after a ping; 0 turns pings off.", "--ping-timeout")
+    ] = DEFAULTS.ping_timeout
+    reconnect: Annotated[
+        bool,
+        option(STAYING, "Come back when the connection is lost or cannot be opened yet.", "--reconnect"),
+    ] = False
+    reconnect_attempts: Annotated[
+        int | None,
+        option(
+            STAYING,
+            "Give up after so many failed attempts in a row.",
+            "--reconnect-attempts",
+            metavar="N",
+            parser=whole,
+        ),
+    ] = POLICY.attempts
+    reconnect_delay: Annotated[
+        float, seconds(STAYING, "The first wait is at most this; it doubles.", "--reconnect-delay")
+    ] = POLICY.first_delay
+    reconnect_max_delay: Annotated[
+        float, seconds(STAYING, "No wait is longer, unless Retry-After says so.", "--reconnect-max-delay")
+    ] = POLICY.longest_delay
+    max_message_size: Annotated[
+        int,
+        option(
+            LIMITS,
+            "Largest message to take.",
+            "--max-message-size",
+            metavar="SIZE",
+            parser=size,
+            show_default=size_text(DEFAULTS.max_message_size),
+        ),
+    ] = DEFAULTS.max_message_size
+
+    def options(self) -> Options:
+        """
+        Put them as ``open_client()`` takes them.
+
+        Raises:
+            typer.BadParameter: they contradict each other, or a file cannot be used.
+            OptionError: a value is out of its bounds.
+
+        """
+        if self.ipv4 and self.ipv6:
+            raise typer.BadParameter("-4 and -6 exclude each other")
+        if self.proxy and self.no_proxy:
+            raise typer.BadParameter("--proxy and --no-proxy exclude each other")
+        ip_version: Literal[4, 6] | None = 4 if self.ipv4 else 6 if self.ipv6 else None
+        return Options(
+            headers=[
+                *(parse_header(given) for given in self.header),
+                *authorization(self.token, self.token_file, self.user),
+                *cookie_header(self.cookie),
+                *([("Origin", self.origin)] if self.origin is not None else []),
+            ],
+            subprotocols=self.subprotocol,
+            ssl_context=ssl_context(self.cacert, self.cert, self.key, insecure=self.insecure),
+            proxy=self.proxy or not self.no_proxy,
+            ip_version=ip_version,
+            connect_timeout=self.connect_timeout,
+            close_timeout=self.close_timeout,
+            ping_interval=self.ping_interval,
+            ping_timeout=self.ping_timeout,
+            max_message_size=self.max_message_size,
+            greeting=self.greet,
+            reconnect=self._policy(),
+        )
+
+    def _policy(self) -> Reconnect | None:
+        if not self.reconnect:
+            return None
+        return Reconnect(
+            first_delay=self.reconnect_delay,
+            longest_delay=max(self.reconnect_delay, self.reconnect_max_delay),
+            attempts=self.reconnect_attempts,
+        )

@@ -1,0 +1,99 @@
+"""One visit to a server by a command: connect, do its work, leave politely; every failure as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import trio
+import typer
+
+from trioecho.cli.client.connect_options import Connecting
+from trioecho.cli.client.notices import Notices
+from trioecho.cli.client.signals import Interrupted, leaving_at_signals
+from trioecho.cli.errors import Failure
+from trioecho.client import (
+    CertificateNotTrusted,
+    Client,
+    ClientError,
+    ClientOptions,
+    Options,
+    open_client,
+    parse_address,
+)
+from trioecho.limits import OptionError
+
+__all__ = ["room_of", "visit"]
+
+TOO_BIG = 1009
+
+FLAGS = {"headers": "header", "subprotocols": "subprotocol", "attempts": "reconnect-attempts"} | {
+    "first_delay": "reconnect-delay",
+    "longest_delay": "reconnect-max-delay",
+}
+"""What options are called on the command line, where that is not what the library calls them."""
+
+
+def visit(
+    url: str, connecting: Connecting, work: Callable[[Client], Awaitable[str | None]], notices: Notices
+) -> None:
+    """
+    Run a command's work with a connection. SIGINT and SIGTERM end the work, and the connection politely.
+
+    Where the work returns a room, it is run again with a connection to that.
+
+    Raises:
+        Failure: the connection failed or was lost, or the work raised it.
+        typer.BadParameter: the URL or an option cannot work.
+        typer.Exit: with 130, if a second signal cut it short.
+
+    """
+    try:
+        options = connecting.options()
+        ClientOptions(**options)
+        if connecting.insecure:
+            notices.warn("--insecure: anybody on the way can read and change what is sent")
+        trio.run(_visit, url, options, work, notices)
+    except OptionError as error:
+        if error.option == "url":
+            raise typer.BadParameter(error.problem, param_hint="URL") from None
+        raise OptionError(FLAGS.get(error.option, error.option), error.problem) from None
+    except Interrupted:
+        raise typer.Exit(130) from None
+    except CertificateNotTrusted as error:
+        raise Failure(f"{error} (--cacert FILE trusts who issued it, --insecure anybody)") from None
+    except ClientError as error:
+        raise Failure(str(error)) from None
+
+
+async def _visit(
+    url: str, options: Options, work: Callable[[Client], Awaitable[str | None]], notices: Notices
+) -> None:
+    room: str | None = None
+    async with leaving_at_signals() as leaving:
+        while True:
+            options["on_change"] = partial(notices.change, str(parse_address(url)))
+            async with open_client(url, **options) as client:
+                with leaving.politely():
+                    room = await work(client)
+            if room is None:
+                break
+            url, room = in_room(url, room), None
+
+
+def in_room(url: str, room: str) -> str:
+    """The URL of another room of the same server."""
+    path = "/" + quote(room.removeprefix("/"))
+    if url.startswith("ws+unix:"):
+        return ":".join([*url.split(":")[:2], path])
+    parts = urlsplit(url if "://" in url else f"ws://{url}")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def room_of(url: str) -> str:
+    """Which room of a trioecho server a URL means: its path, decoded."""
+    try:
+        return unquote(parse_address(url).resource.partition("?")[0])
+    except OptionError:
+        return "/"  # `visit()` says what is wrong with the URL.

@@ -1,0 +1,1 @@
+"""HTTP as values: a request in, a response out."""

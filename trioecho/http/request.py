@@ -1,0 +1,97 @@
+"""A request's head as a value: what is asked for, and of which room."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import h11
+
+from trioecho.http.response import Refused, refuse
+from trioecho.limits import MAX_ROOM_NAME_BYTES
+
+__all__ = ["Request", "judge"]
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """
+    One request.
+
+    Attributes:
+        method: in capitals.
+        path: the address's path, percent-decoded: the room.
+        query: what follows the question mark, as it came.
+        headers: names in small letters, and values, in the order they came.
+        http11: whether it is HTTP/1.1, not 1.0.
+        has_body: whether a body follows, or may.
+        read: wait for the whole body and return it; it raises ``Refused`` if there is none to be had.
+        early: bytes that came after it, of a client that switches protocols.
+
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    http11: bool = True
+    has_body: bool = False
+    read: Callable[[], Awaitable[bytes]] = _no_body
+    early: bytes = b""
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers of this name (in small letters)."""
+        return [value for key, value in self.headers if key == name]
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, several as one list (RFC 9110, 5.2), or ``None``."""
+        return ", ".join(self.values(name)) or None
+
+    def tokens(self, name: str) -> list[str]:
+        """Return the elements of a header that is a list of tokens, in small letters."""
+        return [token.strip().lower() for value in self.values(name) for token in value.split(",")]
+
+
+def judge(event: h11.Request) -> Request:
+    """
+    Make a request of what h11 has read.
+
+    Raises:
+        Refused: its target is no room's address, or its body could be understood in two ways, which is
+            how requests are smuggled past a proxy (RFC 9112, 6.1 and 11.2).
+
+    """
+    headers = tuple([(name.decode(), value.decode("latin-1")) for name, value in event.headers])
+    names = [name for name, _ in headers]
+    http11 = event.http_version == b"1.1"
+    if event.http_version[:1] != b"1":
+        raise Refused(refuse(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
+    chunked = "transfer-encoding" in names
+    if chunked and ("content-length" in names or not http11):
+        raise Refused(refuse(400, "The length of the body is said in two ways."))
+    length = [value for name, value in headers if name == "content-length"]
+    path, query = _address(event.target)
+    has_body = chunked or any(int(value) for value in length)
+    return Request(event.method.decode(), path, query, headers, http11, has_body)
+
+
+def _address(target: bytes) -> tuple[str, str]:
+    """Take the target of a request apart: the path, percent-decoded, and the query."""
+    path, _, query = target.partition(b"?")
+    scheme, separator, rest = path.partition(b"://")
+    if separator and scheme.lower() in (b"ws", b"wss", b"http", b"https"):  # absolute form, as to a proxy
+        path = b"/" + rest.partition(b"/")[2]
+    if not path.startswith(b"/") or b"#" in path:
+        raise Refused(refuse(400, "The address must be a path, for example /news."))
+    name = unquote_to_bytes(path)
+    if len(name) > MAX_ROOM_NAME_BYTES:
+        raise Refused(refuse(414, f"A room's name has at most {MAX_ROOM_NAME_BYTES} bytes."))
+    try:
+        return name.decode(), query.decode("latin-1")
+    except UnicodeDecodeError:
+        raise Refused(refuse(400, "A room's name must be UTF-8, percent-encoded.")) from None

@@ -1,0 +1,1 @@
+"""Bytes in and out, without I/O: nothing here awaits."""

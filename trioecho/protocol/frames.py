@@ -1,0 +1,102 @@
+"""
+A message as bytes on the wire, server side (RFC 6455, section 5).
+
+A server's frames are not masked, so one ``bytes`` serves every client: what is encoded here is written to
+all of them as it is, alone or joined with its neighbours.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+__all__ = ["BINARY", "CLOSE", "PING", "TEXT", "close", "data_frame", "encode", "messages", "payloads", "xor"]
+
+TEXT, BINARY, CLOSE = 0x81, 0x82, 0x88
+"""First bytes of final frames: the FIN bit and the opcode (5.2)."""
+
+PING = b"\x89\x00"
+"""A keepalive ping. It needs no payload, because any byte from the client answers it."""
+
+MAX_REASON_BYTES = 123
+"""A close frame is a control frame (at most 125 bytes), and two of those are its code (5.5.1)."""
+
+XOR_PIECE = 64 * 1024
+"""Masks are removed in pieces of at most this many bytes: a multiple of 4, so that the mask stays in step."""
+
+
+def _header(first: int, length: int) -> bytes:
+    if length < 126:
+        return bytes((first, length))
+    if length < 65_536:
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)
+
+
+SHORT_HEADERS = {first: [_header(first, length) for length in range(126)] for first in (TEXT, BINARY)}
+
+
+def data_frame(first: int, payload: bytes | bytearray) -> bytes:
+    """One final text or binary frame."""
+    length = len(payload)
+    if length < 126:
+        return SHORT_HEADERS[first][length] + payload
+    return _header(first, length) + payload
+
+
+def encode(message: str | bytes) -> bytes:
+    """
+    Return ``message`` as one frame: ``str`` as text, ``bytes`` as binary.
+
+    Raises:
+        TypeError: it is neither.
+        UnicodeEncodeError: it is text with a lone surrogate, which UTF-8 cannot carry.
+
+    """
+    if isinstance(message, str):
+        return data_frame(TEXT, message.encode())
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return data_frame(BINARY, bytes(message))
+    raise TypeError(f"a message is str or bytes, not {type(message).__name__}")
+
+
+def close(code: int, reason: str) -> bytes:
+    """Return a close frame; a reason that is too long is cut between characters."""
+    text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+    return bytes((CLOSE, len(text) + 2)) + struct.pack("!H", code) + text
+
+
+def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """Take frames that :func:`encode` made apart again: the first byte and the payload of each."""
+    at = 0
+    while at < len(frames):
+        first, length = frames[at], frames[at + 1]
+        at += 2
+        if length == 126:
+            length, at = int.from_bytes(frames[at : at + 2], "big"), at + 2
+        elif length == 127:
+            length, at = int.from_bytes(frames[at : at + 8], "big"), at + 8
+        yield first, frames[at : at + length]
+        at += length
+
+
+def messages(frames: bytes) -> Iterator[str | bytes]:
+    """Take frames that :func:`encode` made apart again: one message a frame."""
+    for first, payload in payloads(frames):
+        yield payload.decode() if first == TEXT else payload
+
+
+def xor(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
+    """
+    Put a mask on or take it off (5.3): every byte with the mask's byte at its place modulo 4.
+
+    As one operation on long integers, which is the fastest that plain Python has; large payloads go in
+    pieces, so that the integers stay small.
+    """
+    length = len(payload)
+    if length > XOR_PIECE:
+        pieces = range(0, length, XOR_PIECE)
+        return b"".join([xor(payload[at : at + XOR_PIECE], mask) for at in pieces])
+    stretched = (mask * (length // 4 + 1))[:length]
+    number = int.from_bytes(payload, "little") ^ int.from_bytes(stretched, "little")
+    return number.to_bytes(length, "little")

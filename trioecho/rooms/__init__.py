@@ -1,0 +1,1 @@
+"""Who gets what, in which order; no sockets."""

@@ -1,0 +1,1 @@
+"""A connection's streams, and where they come from."""

@@ -1,0 +1,122 @@
+"""Where a server listens: host names and ports made into listeners, and addresses made readable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from trioecho.limits import OptionError
+
+__all__ = ["ListenError", "address_of", "open_listeners", "split_address", "url_of"]
+
+PORT_ATTEMPTS = 10
+"""How often to look for one free port on several addresses; each try is nearly sure to succeed."""
+
+
+class ListenError(Exception):
+    """The server cannot listen there; the text is one sentence that says why."""
+
+
+async def open_listeners(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:
+    """
+    Listen on every address of every host, on one port; port 0 picks one that is free on all of them.
+
+    Raises:
+        ListenError: a host is unknown, or the port is taken or not allowed.
+        OptionError: the host or port is none.
+
+    """
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65_535:
+        raise OptionError("port", f"must be a whole number from 0 to 65535, not {port!r}")
+    if not hosts or not all(isinstance(host, str) and host for host in hosts):
+        raise OptionError("host", "must be a name or an address")
+    for host in hosts:
+        if "/" in host or host.count(":") == 1:
+            raise OptionError(
+                "host", f"must be a name or an address and nothing else, not {host!r}: see --port"
+            )
+    for attempt in range(PORT_ATTEMPTS):
+        listeners: list[trio.SocketListener] = []
+        chosen = port
+        host = ""
+        try:
+            for host in dict.fromkeys(hosts):
+                # The resolver gives localhost's two addresses in one go, and port 0 a port to each.
+                for address in await _resolve(host):
+                    listeners += await trio.open_tcp_listeners(chosen, host=address)
+                    chosen = listeners[0].socket.getsockname()[1]
+        except OSError as error:
+            for listener in listeners:
+                await trio.aclose_forcefully(listener)
+            if port == 0 and listeners and attempt + 1 < PORT_ATTEMPTS:
+                continue
+            raise ListenError(_complaint(error, host, chosen)) from error
+        return listeners
+    raise AssertionError("unreachable")
+
+
+async def _resolve(host: str) -> list[str]:
+    """Return the addresses of ``host``, each once, in the resolver's order."""
+    found = await trio.socket.getaddrinfo(host, 0, type=trio.socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """
+    Take the address for machines apart: ``127.0.0.1:9100``, ``[::1]:9100``.
+
+    Raises:
+        OptionError: it is not like that.
+
+    """
+    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isdecimal() or not port.isascii() or int(port) > 65_535:
+        problem = f"must be HOST:PORT, for example 127.0.0.1:9100, not {address!r}"
+        raise OptionError("metrics_address", problem)
+    return host, int(port)
+
+
+def _complaint(error: OSError, host: str, port: int) -> str:
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if isinstance(error, trio.socket.gaierror):
+        return f"cannot listen on {where}: the host name is not known here"
+    why = (error.strerror or str(error)).lower()
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.strerror:
+        why = cause.strerror.lower()
+    hint = "; choose another port, or 0 for any free one" if "in use" in why else ""
+    return f"cannot listen on {where}: {why}{hint}"
+
+
+def address_of(stream: trio.abc.Stream) -> str:
+    """Return the address at the other end, as ``127.0.0.1:50000``; kept, because it is gone with the peer."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return "memory"
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return "unknown"
+    return _host_and_port(name) if isinstance(name, tuple) else "unix"
+
+
+def url_of(listener: trio.abc.Listener[trio.abc.Stream]) -> str:
+    """Return an address that a person can give to a client."""
+    scheme = "ws"
+    if isinstance(listener, trio.SSLListener):
+        scheme, listener = "wss", listener.transport_listener
+    if not isinstance(listener, trio.SocketListener):
+        return f"{scheme}://"
+    name = listener.socket.getsockname()
+    if not isinstance(name, tuple):
+        return f"{scheme}+unix:{name}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])
+    return f"{scheme}://{_host_and_port((host, name[1]))}/"
+
+
+def _host_and_port(name: tuple[object, ...]) -> str:
+    host, port = name[0], name[1]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

@@ -1,0 +1,284 @@
+"""
+The wire: the trio Stream that stands between one trio-websocket connection and its network stream.
+
+Outbound it keeps frames whole. Its own writers and trio-websocket's control frames take turns under one
+lock; when the kernel takes only part of a frame, the rest goes out before anything else; after a close
+frame nothing more is sent (RFC 6455, 5.5.1), whoever asks.
+
+Inbound it is the express lane's seat: ordinary messages leave it for the room, and only what is left over
+reaches trio-websocket.
+
+It gives up "one place that writes" for speed: :meth:`Wire.write_now` writes without a task of its own,
+because a trio ``send_all`` costs a trip through the scheduler (some 10 microseconds) even when the kernel
+takes all of it, and a fan-out makes one such write a client.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import trio
+
+from trioecho.protocol.decoder import Lane
+from trioecho.protocol.frames import CLOSE
+from trioecho.transport.socket_stream import PlainSocket
+
+__all__ = ["NOT_NOW", "Wire"]
+
+RECEIVE_BYTES = 64 * 1024
+"""One read from the network (bytes): under load some hundreds of small messages at one system call."""
+
+JOINED_BYTES = 64 * 1024
+"""How much is joined for a stream that cannot write several buffers at once (bytes; TLS): four records."""
+
+KEPT_WAITING = 0.01
+"""A write that took longer waited for the client, and is a sign of its life (seconds; TLS). A shorter one
+went into a buffer of the system, which takes bytes for the dead too: a keepalive ping, say."""
+
+NOT_NOW = -1
+"""What :meth:`Wire.write_now` returns when it wrote nothing."""
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Owner(Protocol):
+    """What a wire needs of the session it belongs to."""
+
+    def publish(self, frames: list[bytes]) -> Awaitable[None]:
+        """Take the messages of one read; while it waits, nothing more is read: TCP backpressure."""
+
+    def settle(self) -> Awaitable[None]:
+        """
+        Deliver what the client is owed.
+
+        Asked for once: before a close frame or something wrong goes on to trio-websocket, which then ends
+        the connection at once, or after a message that is too large.
+        """
+
+
+class Wire(trio.abc.Stream):
+    """
+    The stream under one connection; ``head`` is what trio-websocket reads first, the handshake.
+
+    Attributes:
+        straight: the way into the kernel while whole frames may be written without waiting, or ``None``. The
+            fan-out writes through it, and hands what the kernel did not take to :meth:`keep_rest`.
+        heard_at: when the client's last bytes came (trio time).
+        moved_at: when the client last took bytes that it had kept waiting (trio time).
+        publishing: whether the room is keeping the client's messages waiting.
+        close_sent: whether a close frame has been handed to the network.
+
+    """
+
+    __slots__ = (
+        "_broken",
+        "_finished",
+        "_head",
+        "_lock",
+        "_opened",
+        "_owner",
+        "_plain",
+        "_residue",
+        "_settled",
+        "close_sent",
+        "heard_at",
+        "lane",
+        "moved_at",
+        "publishing",
+        "straight",
+        "transport",
+    )
+
+    def __init__(self, transport: trio.abc.Stream, lane: Lane, owner: Owner, head: bytes) -> None:
+        self.transport = transport
+        self.lane = lane
+        self.heard_at = self.moved_at = trio.current_time()
+        self.publishing = self.close_sent = False
+        self.straight: Callable[[Buffer], int] | None = None
+        self._owner = owner
+        self._head = head
+        self._settled = self._finished = False
+        self._opened: trio.Event | None = trio.Event()
+        # Made when two writers may meet for the first time: most clients never have one that waits.
+        self._lock: trio.Lock | None = None
+        self._residue: memoryview | None = None
+        self._broken = False
+        # Only a plain socket can be used without waiting.
+        self._plain = transport if isinstance(transport, PlainSocket) else None
+
+    @property
+    def direct(self) -> bool:
+        """Whether :meth:`write_now` can ever write; if not, everything needs a task."""
+        return self._plain is not None
+
+    def open(self) -> None:
+        """Let frames pass: the handshake's answer is out."""
+        if self._opened is not None:
+            self._opened.set()
+            self._opened = None
+            self._straighten()
+
+    def write_now(self, data: Buffer) -> int:
+        """
+        Write whole frames without waiting, and return how many bytes are left over.
+
+        0: the kernel took them all. More: it took part, and :meth:`write` sends the rest before anything
+        else. ``NOT_NOW``: nothing was written, and :meth:`write` is the way.
+        """
+        if self.straight is None:
+            return NOT_NOW
+        try:
+            written = self.straight(data)
+        except OSError:  # no room, or broken: write() finds out which
+            return NOT_NOW
+        left = len(data) - written
+        if left:
+            self.keep_rest(data, written)
+        return left
+
+    def keep_rest(self, data: Buffer, written: int) -> None:
+        """Remember what the kernel did not take of ``data``: :meth:`write` sends it before anything else."""
+        self._residue = memoryview(data)[written:]
+        self.straight = None
+
+    async def write(self, batches: Sequence[bytes]) -> None:
+        """
+        Write whole frames, after those that wait already.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone.
+            trio.ClosedResourceError: a close frame has been sent, so nothing may follow.
+
+        If cancelled, what was begun is remembered on a plain socket and finished by the next write; on
+        other streams (TLS) a frame may be left half-written, and only closing is right after that.
+
+        """
+        async with self._turn():
+            if self.close_sent:
+                raise trio.ClosedResourceError("a close frame has been sent")
+            await self._send(batches)
+
+    async def send_all(self, data: Buffer) -> None:
+        """Send one frame of trio-websocket's or a close frame of ours; dropped after a close frame."""
+        await trio.lowlevel.checkpoint()
+        if self.close_sent:
+            return
+        closing = self.close_sent = self._opened is None and data[0] == CLOSE
+        answering = self._opened is not None  # the handshake; nobody else writes yet
+        if answering and self._plain is not None:
+            self.straight = self._plain.send
+        left = self.write_now(data)
+        if answering or closing:
+            self.straight = None
+        if left:
+            async with self._turn():
+                await self._send((data,) if left == NOT_NOW else ())
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Be the one writer; meanwhile nobody may write without waiting."""
+        if self._lock is None:
+            self._lock = trio.Lock()
+        try:
+            self._lock.acquire_nowait()  # without the trip through the scheduler that acquire() always makes
+        except trio.WouldBlock:
+            await self._lock.acquire()
+        self.straight = None
+        try:
+            yield
+        finally:
+            self._straighten()
+            self._lock.release()
+
+    async def _send(self, parts: Sequence[Buffer]) -> None:
+        if self._broken:
+            raise trio.BrokenResourceError("a write was cancelled half-way")
+        if self._plain is None:
+            at = 0
+            while at < len(parts):
+                joined, at = bytes(parts[at]), at + 1
+                while at < len(parts) and len(joined) + len(parts[at]) <= JOINED_BYTES:
+                    joined, at = joined + parts[at], at + 1
+                self._broken = True  # until it is written in whole
+                began = trio.current_time()
+                await self.transport.send_all(joined)
+                self._broken = False
+                now = trio.current_time()
+                if now - began > KEPT_WAITING:
+                    self.moved_at = now
+            return
+        waiting = [*parts] if self._residue is None else [self._residue, *parts]
+        begun = self._residue is not None
+        while True:
+            try:
+                written = os.writev(self._plain.socket.fileno(), waiting)
+            except BlockingIOError:
+                written = 0
+            except OSError as error:
+                raise trio.BrokenResourceError(f"the connection is gone: {error}") from error
+            while waiting and written >= len(waiting[0]):
+                written -= len(waiting.pop(0))
+                begun = False
+            if written:
+                waiting[0] = memoryview(waiting[0])[written:]
+                begun = True
+            # What was begun must be finished, even if this task is cancelled while it waits.
+            self._residue = memoryview(waiting[0]) if begun else None
+            if not waiting:
+                return
+            await self._plain.wait_send_all_might_not_block()
+            self.moved_at = trio.current_time()
+
+    def _straighten(self) -> None:
+        """Let frames be written without waiting, if nothing stands in the way."""
+        if self._plain is not None and self._residue is None and not self.close_sent:
+            self.straight = self._plain.send
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the network may take more; here for trio's Stream interface."""
+        await self.transport.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """
+        Give trio-websocket what is left for it; ``b""`` at the end of the connection.
+
+        Raises:
+            trio.BrokenResourceError: the connection is gone.
+            trio.ClosedResourceError: trio-websocket has closed it, or sent a close frame: reading on is not
+                its affair any more.
+
+        """
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        if self._opened is not None:
+            # trio-websocket reads on while it is still to answer the handshake; frames would be lost.
+            await self._opened.wait()
+        while True:
+            if self._finished or self.close_sent:
+                raise trio.ClosedResourceError("trio-websocket has ended the connection")
+            data: bytes | bytearray = self.lane.waiting
+            self.lane.waiting = b""
+            if not data:
+                data = await self.transport.receive_some(RECEIVE_BYTES)
+                if not data:
+                    return b""
+                self.heard_at = trio.current_time()
+            frames, rest = self.lane.feed(data)
+            if frames:
+                self.publishing = True
+                await self._owner.publish(frames)
+                self.publishing = False
+            if (self.lane.closed or self.lane.aside) and not self._settled:
+                self._settled = True
+                await self._owner.settle()
+            if rest:
+                return rest
+
+    async def aclose(self) -> None:
+        """End trio-websocket's reading, no more: the session is the one place that closes."""
+        self._finished = True
+        await trio.lowlevel.checkpoint()
