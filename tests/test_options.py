@@ -28,7 +28,7 @@ SECONDS = {
     "ping_timeout": 0.01,
     "shutdown_timeout": 0.0,
 }
-SWITCHES = ["page", "events", "figures", "health", "metrics"]
+SWITCHES = ["page", "events", "stats", "health", "metrics"]
 SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
@@ -151,7 +151,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "shutdown_timeout": 10,
         "page": True,
         "events": True,
-        "figures": True,
+        "stats": True,
         "health": True,
         "metrics": True,
         "publish_token": None,

@@ -9,7 +9,7 @@ from trioecho.client import Client, ClientError, ConnectFailed, ConnectionLost, 
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
-from trioecho.http.response import Answer
+from trioecho.http.response import Response
 from trioecho.limits import Limits, OptionError
 from trioecho.rooms.hub import Hub, TooManyRooms
 from trioecho.rooms.subscription import Disconnected, Subscription
@@ -19,7 +19,6 @@ from trioecho.transport.listeners import ListenError
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answer",
     "Client",
     "ClientError",
     "ConnectFailed",
@@ -33,6 +32,7 @@ __all__ = [
     "OptionError",
     "Reconnect",
     "Request",
+    "Response",
     "Server",
     "Subscription",
     "TooManyRooms",

@@ -62,7 +62,7 @@ class Options(TypedDict, total=False):
     shutdown_timeout: float
     page: bool
     events: bool
-    figures: bool
+    stats: bool
     health: bool
     metrics: bool
     publish_token: str | None
@@ -137,8 +137,8 @@ class Limits:
     events: bool = True
     """Whether a room can be had as Server-Sent Events, by who accepts ``text/event-stream``."""
 
-    figures: bool = True
-    """Whether a room's figures can be had, by who accepts ``application/json``."""
+    stats: bool = True
+    """Whether a room's stats can be had, by who accepts ``application/json``."""
 
     health: bool = True
     """Whether ``/healthz`` and ``/readyz`` tell those who watch over the process about it."""
@@ -177,7 +177,7 @@ class Limits:
         _seconds("ping_interval", self.ping_interval, 0.01, off=True)
         _seconds("ping_timeout", self.ping_timeout, 0.01, off=True)
         _seconds("shutdown_timeout", self.shutdown_timeout, 0.0)
-        for option in ("page", "events", "figures", "health", "metrics"):
+        for option in ("page", "events", "stats", "health", "metrics"):
             if not isinstance(getattr(self, option), bool):
                 raise OptionError(option, f"must be True or False, not {getattr(self, option)!r}")
         _token("publish_token", self.publish_token)

@@ -11,12 +11,12 @@ import json
 import logging
 from typing import Any
 
-__all__ = ["logger", "note"]
+__all__ = ["log_event", "logger"]
 
 logger = logging.getLogger("trioecho")
 
 
-def note(level: int, event: str, **fields: Any) -> None:
+def log_event(level: int, event: str, **fields: Any) -> None:
     """Log ``event`` with its values, if anybody listens at this level."""
     if logger.isEnabledFor(level):
         words = [event, *[f"{name}={_readable(value)}" for name, value in fields.items()]]

@@ -12,11 +12,11 @@ from typing import Any
 import trio
 from helpers.raw_peer import Peer, connection
 
-__all__ = ["HttpPeer", "Response", "asking", "curl", "fetch", "head_of", "http_url"]
+__all__ = ["HttpPeer", "Received", "asking", "curl", "fetch", "head_of", "http_url"]
 
 
 @dataclass(frozen=True)
-class Response:
+class Received:
     """A response: its status, its headers by name in small letters, and its body."""
 
     status: int
@@ -37,7 +37,7 @@ class Response:
 class HttpPeer(Peer):
     """One connection for HTTP."""
 
-    async def read_head(self) -> Response:
+    async def read_head(self) -> Received:
         """Read a response up to its body."""
         first, *lines = (await self.read_until(b"\r\n\r\n")).decode().split("\r\n")[:-2]
         headers = {}
@@ -45,13 +45,13 @@ class HttpPeer(Peer):
             name, _, value = line.partition(": ")
             assert name.lower() not in headers, f"{name} twice"
             headers[name.lower()] = value
-        return Response(int(first.split(" ")[1]), headers, b"")
+        return Received(int(first.split(" ")[1]), headers, b"")
 
-    async def read_answer(self, *, only_head: bool = False) -> Response:
+    async def read_answer(self, *, only_head: bool = False) -> Received:
         """Read a response whose length is said."""
         head = await self.read_head()
         length = 0 if only_head else int(head.headers["content-length"])
-        return Response(head.status, head.headers, await self._read(length))
+        return Received(head.status, head.headers, await self._read(length))
 
     async def ask(
         self,
@@ -60,7 +60,7 @@ class HttpPeer(Peer):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> Response:
+    ) -> Received:
         """Send a request and read the response."""
         await self.send(head_of(target, method=method, headers=headers, body=body) + (body or b""))
         return await self.read_answer(only_head=method == "HEAD")
@@ -99,7 +99,7 @@ async def fetch(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
-) -> Response:
+) -> Received:
     """Send one request on a connection of its own, and return the response."""
     async with asking(url) as peer:
         return await peer.ask(target, method=method, headers=headers, body=body)

@@ -45,7 +45,7 @@ def websockets_server(
 
 
 async def shake_hands(stream: trio.SocketStream) -> bytes:
-    """Answer a handshake by hand; returns the request."""
+    """Response a handshake by hand; returns the request."""
     request = b""
     while b"\r\n\r\n" not in request:
         data = await stream.receive_some()

@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 import trio
-from helpers.http_client import Response, asking, curl, fetch, head_of, http_url
+from helpers.http_client import Received, asking, curl, fetch, head_of, http_url
 from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
 
-from trioecho import Answer, OptionError, Request, serve
+from trioecho import OptionError, Request, Response, serve
 from trioecho.http.negotiation import wanted_type
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -77,7 +77,7 @@ async def test_every_command_line_of_the_help_works_as_it_stands() -> None:
 
 
 async def test_the_help_shows_only_what_is_on() -> None:
-    async with serving(page=False, events=False, figures=False) as server:
+    async with serving(page=False, events=False, stats=False) as server:
         text = (await fetch(server.url)).text
         assert re.findall(r"^  (\w+)", text, re.MULTILINE) == ["talk", "publish"]
         assert "--publish-token" in text
@@ -286,7 +286,7 @@ async def test_a_wrong_metrics_address_is_refused(address: str) -> None:
 
 
 async def test_each_part_can_be_turned_off() -> None:
-    async with serving(page=False, events=False, figures=False, health=False, metrics=False) as server:
+    async with serving(page=False, events=False, stats=False, health=False, metrics=False) as server:
         for accept in (HTML, EVENTS, JSON):
             assert (await fetch(server.url, headers={"Accept": accept})).status == 406
             both = await fetch(server.url, headers={"Accept": f"{accept}, */*;q=0.1"})
@@ -297,21 +297,21 @@ async def test_each_part_can_be_turned_off() -> None:
 
 
 async def test_an_application_answers_plain_http_for_a_path_of_its_own() -> None:
-    async def hello(request: Request) -> Answer:
+    async def hello(request: Request) -> Response:
         body = await request.read()
         said = f"{request.method} {request.path} {request.query} {request.header('x-a')} {body!r}"
-        return Answer(201, said.encode(), headers=(("X-B", "b"),))
+        return Response(201, said.encode(), headers=(("X-B", "b"),))
 
     async with serving(http_handlers={"/hello": hello}) as server, asking(server.url) as peer:
         answer = await peer.ask("/hello?a=%20b", method="PUT", headers={"X-A": "a"}, body=b"body")
-        assert answer == Response(201, {**answer.headers, "x-b": "b"}, b"PUT /hello a=%20b a b'body'")
+        assert answer == Received(201, {**answer.headers, "x-b": "b"}, b"PUT /hello a=%20b a b'body'")
         assert (await peer.ask("/other")).text.startswith("This is trioecho")
         await peer.send(request(b"/hello"))
         assert (await peer.read_answer()).status == 404
 
 
 async def test_a_failure_of_an_applications_handler_ends_that_connection_only() -> None:
-    async def fails(request: Request) -> Answer:
+    async def fails(request: Request) -> Response:
         raise RuntimeError("a bug of the application")
 
     async with serving(http_handlers={"/": fails}) as server, joined(server.url, b"/room") as other:

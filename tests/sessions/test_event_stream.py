@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from trioecho import serve
 from trioecho.protocol import frames
-from trioecho.protocol.sse import events_of
 from trioecho.rooms.batch import Batch
 
 EVENTS = {"Accept": "text/event-stream"}
@@ -51,12 +50,12 @@ messages = st.lists(st.one_of(st.text(), st.text(alphabet="\r\n: a"), st.binary(
 def test_every_message_is_read_as_it_was_with_its_line_ends_as_lf(sent: list[str | bytes]) -> None:
     batch = Batch(None, b"".join([frames.encode(message) for message in sent]), len(sent))
     expected = [re.sub("\r\n|\r", "\n", one) if isinstance(one, str) else one for one in sent]
-    assert parsed(events_of(batch)) == expected
+    assert parsed(batch.events) == expected
 
 
 def test_a_batch_is_encoded_once_for_all_streams() -> None:
     batch = Batch(None, frames.encode("hello"), 1)
-    assert events_of(batch) is events_of(batch)
+    assert batch.events is batch.events
 
 
 async def test_curl_listens_to_websocket_clients_as_its_messages_come() -> None:

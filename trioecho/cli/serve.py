@@ -96,9 +96,7 @@ def serve(
     events: Annotated[
         bool, switch("events", "Give a room as Server-Sent Events to those who accept them.")
     ] = DEFAULTS.events,
-    figures: Annotated[
-        bool, switch("figures", "Give a room's figures to those who accept JSON.")
-    ] = DEFAULTS.figures,
+    stats: Annotated[bool, switch("stats", "Give a room's stats to those who accept JSON.")] = DEFAULTS.stats,
     health: Annotated[bool, switch("health", "Answer /healthz and /readyz.")] = DEFAULTS.health,
     metrics: Annotated[bool, switch("metrics", "Answer /metrics, for Prometheus.")] = DEFAULTS.metrics,
     metrics_address: Annotated[
@@ -181,7 +179,7 @@ def serve(
         shutdown_timeout=shutdown_timeout,
         page=page,
         events=events,
-        figures=figures,
+        stats=stats,
         health=health,
         metrics=metrics,
         publish_token=token(publish_token, publish_token_file),

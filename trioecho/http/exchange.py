@@ -16,7 +16,7 @@ import h11
 import trio
 
 from trioecho.http.request import Request, judge
-from trioecho.http.response import Answer, Refused, refuse
+from trioecho.http.response import HTTPError, Response, error_response
 from trioecho.limits import Limits
 
 __all__ = ["Exchange"]
@@ -43,12 +43,14 @@ BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 ODD_LINES = re.compile(rb"\r[^\n]|[^\r]\n|\n[ \t]|\x00")
 """What no request head may hold: a bare CR, a bare LF, a folded header, a zero byte."""
 
-TOO_LATE = refuse(408, "The request did not arrive in time.")
-NOT_HTTP = refuse(400, "This is not a valid HTTP request: it does not begin like one.")
-ODD = refuse(400, "This is not a valid HTTP request: its lines must end in CRLF, and none may be folded.")
-LINE_TOO_LONG = refuse(414, f"The request line is longer than {MAX_LINE_BYTES} bytes.")
-HEAD_TOO_LARGE = refuse(431, f"The request head is larger than {MAX_HEAD_BYTES} bytes.")
-NOT_ALL = refuse(400, "The body ended before it was complete.")
+TOO_LATE = error_response(408, "The request did not arrive in time.")
+NOT_HTTP = error_response(400, "This is not a valid HTTP request: it does not begin like one.")
+ODD = error_response(
+    400, "This is not a valid HTTP request: its lines must end in CRLF, and none may be folded."
+)
+LINE_TOO_LONG = error_response(414, f"The request line is longer than {MAX_LINE_BYTES} bytes.")
+HEAD_TOO_LARGE = error_response(431, f"The request head is larger than {MAX_HEAD_BYTES} bytes.")
+NOT_ALL = error_response(400, "The body ended before it was complete.")
 
 
 class Exchange:
@@ -79,7 +81,7 @@ class Exchange:
         ``None``: the connection ended before the request was complete, or stayed silent after another one.
 
         Raises:
-            Refused: it is no request that can be served, or it came too late.
+            HTTPError: it is no request that can be served, or it came too late.
 
         """
         if not first and not self.begun:
@@ -91,7 +93,7 @@ class Exchange:
             if not await self._receive_head():
                 return None
             return self._parse()
-        raise Refused(TOO_LATE)
+        raise HTTPError(TOO_LATE)
 
     async def _receive_more(self) -> bool:
         """Read once; False at the end of the connection."""
@@ -121,13 +123,13 @@ class Exchange:
         """
         head = self._head
         if head and not 0x21 <= head[0] <= 0x7E:
-            raise Refused(NOT_HTTP)
+            raise HTTPError(NOT_HTTP)
         if ODD_LINES.search(head, max(0, seen - 1), length):
-            raise Refused(ODD)
+            raise HTTPError(ODD)
         if length > MAX_LINE_BYTES and head.find(b"\n", 0, MAX_LINE_BYTES) < 0:
-            raise Refused(LINE_TOO_LONG)
+            raise HTTPError(LINE_TOO_LONG)
         if length > MAX_HEAD_BYTES:
-            raise Refused(HEAD_TOO_LARGE)
+            raise HTTPError(HEAD_TOO_LARGE)
 
     def _parse(self) -> Request:
         self._h11.receive_data(bytes(self._head))
@@ -141,7 +143,7 @@ class Exchange:
                 found.read = self._read_body
             self._complete = not found.has_body
         except h11.RemoteProtocolError as error:
-            raise Refused(_invalid(error)) from error
+            raise HTTPError(_invalid(error)) from error
         found.early = self.rest
         return found
 
@@ -150,13 +152,15 @@ class Exchange:
         Wait for the whole body, as long as for a head.
 
         Raises:
-            Refused: it is larger than a message may be, not valid, or too late.
+            HTTPError: it is larger than a message may be, not valid, or too late.
 
         """
         largest = self._limits.max_message_size
-        too_large = refuse(413, f"The body is larger than {largest} bytes, the largest message allowed here.")
+        too_large = error_response(
+            413, f"The body is larger than {largest} bytes, the largest message allowed here."
+        )
         if self._declared > largest:
-            raise Refused(too_large)
+            raise HTTPError(too_large)
         parts: list[bytes] = []
         size = 0
         with trio.move_on_after(self._limits.handshake_timeout):
@@ -169,19 +173,19 @@ class Exchange:
                         parts.append(bytes(event.data))
                         size += len(event.data)
                         if size > largest:
-                            raise Refused(too_large)
+                            raise HTTPError(too_large)
                     else:
                         data = await self._transport.receive_some(RECEIVE_BYTES)
                         self._h11.receive_data(bytes(data))
             except h11.RemoteProtocolError as error:
-                raise Refused(_invalid(error)) from error
+                raise HTTPError(_invalid(error)) from error
             except trio.BrokenResourceError as error:
-                raise Refused(NOT_ALL) from error
+                raise HTTPError(NOT_ALL) from error
             self._complete = True
             return b"".join(parts)
-        raise Refused(TOO_LATE)
+        raise HTTPError(TOO_LATE)
 
-    async def answer(self, answer: Answer, *, last: bool = False) -> bool:
+    async def answer(self, answer: Response, *, last: bool = False) -> bool:
         """
         Send the answer, and return whether another exchange may follow it.
 
@@ -213,9 +217,9 @@ class Exchange:
         raise trio.BrokenResourceError("the client does not take its answer")
 
 
-def _invalid(error: h11.RemoteProtocolError) -> Answer:
+def _invalid(error: h11.RemoteProtocolError) -> Response:
     if error.error_status_hint == 431:
         return HEAD_TOO_LARGE
     if error.error_status_hint == 501:
-        return refuse(501, "A body may be sent in chunks, and in no other transfer coding.")
-    return refuse(400, f"This is not a valid HTTP request: {error}.")
+        return error_response(501, "A body may be sent in chunks, and in no other transfer coding.")
+    return error_response(400, f"This is not a valid HTTP request: {error}.")

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import h11
 
-from trioecho.http.response import Refused, refuse
+from trioecho.http.response import HTTPError, error_response
 from trioecho.limits import MAX_ROOM_NAME_BYTES
 
 __all__ = ["Request", "judge"]
@@ -30,7 +30,7 @@ class Request:
         headers: names in small letters, and values, in the order they came.
         http11: whether it is HTTP/1.1, not 1.0.
         has_body: whether a body follows, or may.
-        read: wait for the whole body and return it; it raises ``Refused`` if there is none to be had.
+        read: wait for the whole body and return it; it raises ``HTTPError`` if there is none to be had.
         early: bytes that came after it, of a client that switches protocols.
 
     """
@@ -62,7 +62,7 @@ def judge(event: h11.Request) -> Request:
     Make a request of what h11 has read.
 
     Raises:
-        Refused: its target is no room's address, or its body could be understood in two ways, which is
+        HTTPError: its target is no room's address, or its body could be understood in two ways, which is
             how requests are smuggled past a proxy (RFC 9112, 6.1 and 11.2).
 
     """
@@ -70,10 +70,10 @@ def judge(event: h11.Request) -> Request:
     names = [name for name, _ in headers]
     http11 = event.http_version == b"1.1"
     if event.http_version[:1] != b"1":
-        raise Refused(refuse(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
+        raise HTTPError(error_response(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
     chunked = "transfer-encoding" in names
     if chunked and ("content-length" in names or not http11):
-        raise Refused(refuse(400, "The length of the body is said in two ways."))
+        raise HTTPError(error_response(400, "The length of the body is said in two ways."))
     length = [value for name, value in headers if name == "content-length"]
     path, query = _address(event.target)
     has_body = chunked or any(int(value) for value in length)
@@ -87,11 +87,11 @@ def _address(target: bytes) -> tuple[str, str]:
     if separator and scheme.lower() in (b"ws", b"wss", b"http", b"https"):  # absolute form, as to a proxy
         path = b"/" + rest.partition(b"/")[2]
     if not path.startswith(b"/") or b"#" in path:
-        raise Refused(refuse(400, "The address must be a path, for example /news."))
+        raise HTTPError(error_response(400, "The address must be a path, for example /news."))
     name = unquote_to_bytes(path)
     if len(name) > MAX_ROOM_NAME_BYTES:
-        raise Refused(refuse(414, f"A room's name has at most {MAX_ROOM_NAME_BYTES} bytes."))
+        raise HTTPError(error_response(414, f"A room's name has at most {MAX_ROOM_NAME_BYTES} bytes."))
     try:
         return name.decode(), query.decode("latin-1")
     except UnicodeDecodeError:
-        raise Refused(refuse(400, "A room's name must be UTF-8, percent-encoded.")) from None
+        raise HTTPError(error_response(400, "A room's name must be UTF-8, percent-encoded.")) from None

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Refused", "as_json", "plain", "refuse"]
+__all__ = ["HTTPError", "Response", "error_response", "json_response", "text_response"]
 
 TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """
     A status, a body and its type, and further headers; what frames it is added when it is sent.
 
@@ -32,24 +32,24 @@ class Answer:
         return self.body.decode(errors="replace").strip()
 
 
-class Refused(Exception):
+class HTTPError(Exception):
     """A request cannot be served; ``answer`` says why."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.sentence)
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.sentence)
+        self.response = response
 
 
-def plain(status: int, sentence: str, *headers: tuple[str, str]) -> Answer:
-    """Answer with one line of text, and go on."""
-    return Answer(status, f"{sentence}\n".encode(), headers=headers)
+def text_response(status: int, sentence: str, *headers: tuple[str, str]) -> Response:
+    """Response with one line of text, and go on."""
+    return Response(status, f"{sentence}\n".encode(), headers=headers)
 
 
-def refuse(status: int, sentence: str, *headers: tuple[str, str]) -> Answer:
-    """Answer no with one line of text, and close the connection."""
-    return Answer(status, f"{sentence}\n".encode(), headers=headers, closes=True)
+def error_response(status: int, sentence: str, *headers: tuple[str, str]) -> Response:
+    """Response no with one line of text, and close the connection."""
+    return Response(status, f"{sentence}\n".encode(), headers=headers, closes=True)
 
 
-def as_json(status: int, value: Any) -> Answer:
-    """Answer with one JSON value."""
-    return Answer(status, json.dumps(value, ensure_ascii=False).encode() + b"\n", "application/json")
+def json_response(status: int, value: Any) -> Response:
+    """Response with one JSON value."""
+    return Response(status, json.dumps(value, ensure_ascii=False).encode() + b"\n", "application/json")

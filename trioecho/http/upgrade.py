@@ -12,7 +12,7 @@ import binascii
 from dataclasses import dataclass
 
 from trioecho.http.request import Request
-from trioecho.http.response import Refused, refuse
+from trioecho.http.response import HTTPError, error_response
 
 __all__ = ["Upgrade", "judge", "wanted"]
 
@@ -47,21 +47,21 @@ def judge(request: Request) -> Upgrade:
     Hold a request against RFC 6455, section 4.2.1.
 
     Raises:
-        Refused: it is not a right handshake.
+        HTTPError: it is not a right handshake.
 
     """
     if request.method != "GET" or not request.http11:
-        raise Refused(refuse(400, "A WebSocket handshake is a GET of HTTP/1.1."))
+        raise HTTPError(error_response(400, "A WebSocket handshake is a GET of HTTP/1.1."))
     if request.values("content-length") or request.values("transfer-encoding"):
-        raise Refused(refuse(400, "A WebSocket handshake has no body."))
+        raise HTTPError(error_response(400, "A WebSocket handshake has no body."))
     if request.values("sec-websocket-version") != [VERSION]:
         version = ("Sec-WebSocket-Version", VERSION)
-        raise Refused(refuse(426, "Only version 13 of WebSocket is spoken here.", version))
+        raise HTTPError(error_response(426, "Only version 13 of WebSocket is spoken here.", version))
     key = request.values("sec-websocket-key")
     if len(key) != 1 or not _is_key(key[0]):
-        raise Refused(refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64."))
+        raise HTTPError(error_response(400, "Sec-WebSocket-Key must be 16 bytes in base64."))
     if not all(host.isascii() for host in request.values("host")):
-        raise Refused(refuse(400, "The Host header must be ASCII."))
+        raise HTTPError(error_response(400, "The Host header must be ASCII."))
     return Upgrade(request.path, key[0].encode(), request.early)
 
 

@@ -12,23 +12,18 @@ from binascii import b2a_base64
 
 from trioecho.protocol import frames
 from trioecho.protocol.frames import TEXT
-from trioecho.rooms.batch import Batch
 
-__all__ = ["KEEPALIVE", "events_of"]
+__all__ = ["KEEPALIVE", "encode_events"]
 
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
-KEEPALIVE = Batch(None, b"", 0)
+KEEPALIVE = b":\n\n"
 """A comment, which readers ignore: it keeps proxies from hanging up, and finds out who is gone."""
 
-KEEPALIVE.events = b":\n\n"
 
-
-def events_of(batch: Batch) -> bytes:
-    """Return a batch as events. They are encoded once, and kept with the batch for all who get it."""
-    if batch.events is None:
-        batch.events = b"".join([_event(first, payload) for first, payload in frames.payloads(batch.frames)])
-    return batch.events
+def encode_events(joined: bytes) -> bytes:
+    """Return messages, given as frames, as events."""
+    return b"".join([_event(first, payload) for first, payload in frames.payloads(joined)])
 
 
 def _event(first: int, payload: bytes) -> bytes:

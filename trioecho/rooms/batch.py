@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import trio
 
+from trioecho.protocol.sse import encode_events
+
 __all__ = ["Batch"]
 
 BATCH_COST = 64
@@ -25,14 +27,26 @@ class Batch:
     once more as Server-Sent Events, made when the first event stream needs it.
     """
 
-    __slots__ = ("cost", "count", "events", "frames", "sender", "settled")
+    __slots__ = ("_events", "cost", "count", "frames", "sender", "settled")
 
     def __init__(
-        self, sender: object | None, frames: bytes, count: int, settled: trio.Event | None = None
+        self,
+        sender: object | None,
+        frames: bytes,
+        count: int,
+        settled: trio.Event | None = None,
+        events: bytes | None = None,
     ) -> None:
         self.sender = sender
         self.frames = frames
         self.count = count
         self.cost = len(frames) + BATCH_COST
         self.settled = settled
-        self.events: bytes | None = None
+        self._events = events
+
+    @property
+    def events(self) -> bytes:
+        """The batch as Server-Sent Events, encoded when first asked for, and kept for all who get it."""
+        if self._events is None:
+            self._events = encode_events(self.frames)
+        return self._events

@@ -10,12 +10,12 @@ import trio
 from trioecho.disconnect import Disconnect
 from trioecho.http.exchange import RECEIVE_BYTES, TOO_LATE, Exchange
 from trioecho.http.request import Request
-from trioecho.http.response import Answer, Refused, refuse
+from trioecho.http.response import HTTPError, Response, error_response
 from trioecho.http.upgrade import Upgrade
-from trioecho.log import logger, note
+from trioecho.log import log_event, logger
 from trioecho.rooms.hub import TooManyRooms
 from trioecho.sessions.event_stream import HEAD, EventStream
-from trioecho.sessions.state import Context
+from trioecho.sessions.state import ServerState
 from trioecho.sessions.websocket import Session
 from trioecho.web.site import (
     SHUTTING_DOWN,
@@ -34,7 +34,7 @@ GOODBYE_TIMEOUT = 1.0
 CROWDED_PATIENCE = 1.0
 """How long a client over the limit may take to ask (seconds): there is room for few of them."""
 
-FAILED = refuse(500, "The server failed.")
+FAILED = error_response(500, "The server failed.")
 
 
 class Connection:
@@ -48,7 +48,7 @@ class Connection:
 
     def __init__(
         self,
-        context: Context,
+        state: ServerState,
         site: Site,
         transport: trio.abc.Stream,
         address: str,
@@ -56,7 +56,7 @@ class Connection:
         crowded: bool = False,
     ) -> None:
         self.address = address
-        self._context = context
+        self._state = state
         self._site = site
         self._transport = transport
         self._crowded = crowded
@@ -80,19 +80,19 @@ class Connection:
         try:
             await self._converse()
         except trio.BrokenResourceError:
-            note(logging.DEBUG, "vanished", address=self.address)
+            log_event(logging.DEBUG, "vanished", address=self.address)
         except Exception:
             logger.exception("serving %s failed; the connection is closed", self.address)
         finally:
-            self._context.connections.discard(self)
+            self._state.connections.discard(self)
             if not self._handed_over:
                 await trio.aclose_forcefully(self._transport)
 
     async def _converse(self) -> None:
-        """Answer request by request, until there is none, or one is for something else."""
+        """Response request by request, until there is none, or one is for something else."""
         early, first = b"", True
         while True:
-            exchange = Exchange(self._transport, self._context.hub.limits, early)
+            exchange = Exchange(self._transport, self._state.hub.limits, early)
             outcome = await self._outcome(exchange, first)
             if isinstance(outcome, (Upgrade, Listen)):
                 try:
@@ -114,35 +114,35 @@ class Connection:
             if request is None:
                 return None
             outcome = await self._ask(request)
-            if self._stopped and not isinstance(outcome, Answer):
+            if self._stopped and not isinstance(outcome, Response):
                 return self._refused(SHUTTING_DOWN)
             return outcome
-        except Refused as refused:
-            too_late = self._crowded and refused.answer is TOO_LATE
-            return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.answer)
+        except HTTPError as refused:
+            too_late = self._crowded and refused.response is TOO_LATE
+            return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.response)
 
     async def _ask(self, request: Request) -> Outcome:
         """Ask the site; if it fails, that is a bug, ours or the application's, and the client hears of it."""
         try:
             return await self._site.answer(request)
-        except (Refused, trio.BrokenResourceError):
+        except (HTTPError, trio.BrokenResourceError):
             raise
         except Exception:
             logger.exception("a request of %s failed", self.address)
-            raise Refused(FAILED) from None
+            raise HTTPError(FAILED) from None
 
     async def _receive(self, exchange: Exchange, first: bool) -> Request | None:
-        patience = CROWDED_PATIENCE if self._crowded else self._context.hub.limits.handshake_timeout
+        patience = CROWDED_PATIENCE if self._crowded else self._state.hub.limits.handshake_timeout
         with trio.CancelScope() as self._scope:
             if self._stopped:
                 self._scope.cancel()
             request = await exchange.receive(patience, first=first)
             if request is None and (first or exchange.begun):
-                self._context.hub.counters.refused["vanished"] += 1
-                note(logging.DEBUG, "vanished", address=self.address)
+                self._state.hub.counters.refused["vanished"] += 1
+                log_event(logging.DEBUG, "vanished", address=self.address)
             return request
         if first or exchange.begun:
-            raise Refused(SHUTTING_DOWN)
+            raise HTTPError(SHUTTING_DOWN)
         return None
 
     async def _become(self, wish: Upgrade | Listen) -> None:
@@ -153,7 +153,7 @@ class Connection:
             TooManyRooms: the room would be one too many; the connection can still be answered.
 
         """
-        connections = self._context.connections
+        connections = self._state.connections
         if isinstance(wish, Listen) and wish.only_head:
             await self._transport.send_all(HEAD)
             await self._say_goodbye()
@@ -161,19 +161,19 @@ class Connection:
         connections.discard(self)  # the client counts in its place
         try:
             if isinstance(wish, Listen):
-                await EventStream(self._context, self._transport, self.address).run(wish.room)
+                await EventStream(self._state, self._transport, self.address).run(wish.room)
             else:
                 self._handed_over = True
-                await Session(self._context, self._transport, self.address).accept(wish)
+                await Session(self._state, self._transport, self.address).accept(wish)
         except TooManyRooms:
             self._handed_over = False
             connections.add(self)
             raise
 
-    def _refused(self, answer: Answer) -> Answer:
+    def _refused(self, answer: Response) -> Response:
         """Count and log an answer that says no, and return it."""
-        self._context.hub.counters.refused[str(answer.status)] += 1
-        note(logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence)
+        self._state.hub.counters.refused[str(answer.status)] += 1
+        log_event(logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence)
         return answer
 
     async def _say_goodbye(self) -> None:

@@ -19,14 +19,14 @@ import trio
 from trioecho.counters import Counters
 from trioecho.disconnect import CUT, SHUTDOWN
 from trioecho.limits import Limits, OptionError, Options
-from trioecho.log import logger, note
+from trioecho.log import log_event, logger
 from trioecho.rooms.hub import Hub
 from trioecho.server.connection import Connection
 from trioecho.sessions.keepalive import Keepalive
-from trioecho.sessions.state import Context
+from trioecho.sessions.state import ServerState
 from trioecho.transport.listeners import address_of, open_listeners, split_address, url_of
 from trioecho.transport.socket_stream import unlayered
-from trioecho.web.monitoring import machine_pages
+from trioecho.web.monitoring import monitoring_pages
 from trioecho.web.page import load_page
 from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms, Site
 
@@ -117,7 +117,7 @@ async def serve(
         metrics_listeners: instead of that, listeners of your own; they too are closed at the end.
         http_handlers: what answers plain HTTP for single addresses, which are then no rooms: a path, as in
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
-            :class:`Answer`.
+            :class:`Response`.
         task_status: for ``nursery.start``.
         options: the fields of :class:`trioecho.Limits`, which has their defaults and reasons.
 
@@ -139,38 +139,40 @@ async def serve(
             metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
         async with _cancelled_at_its_end() as machines, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
-            context = Context(hub, Keepalive(limits), nursery)
+            state = ServerState(hub, Keepalive(limits), nursery)
             server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
-            pages = machine_pages(context, machines)
+            pages = monitoring_pages(state, machines)
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(context.keepalive.run)
-                rooms = Rooms(context, beside, load_page() if limits.page else None)
-                door = _Door(context, rooms, Pages(beside, otherwise=TOO_MANY_CONNECTIONS))
+                accepting.start_soon(state.keepalive.run)
+                rooms = Rooms(state, beside, load_page() if limits.page else None)
+                door = _Door(state, rooms, Pages(beside, otherwise=TOO_MANY_CONNECTIONS))
                 for listener in listeners:
                     accepting.start_soon(door.accept_from, listener)
-                own = replace(context, nursery=machines, connections=set())
+                own = replace(state, nursery=machines, connections=set())
                 side_door = _Door(own, Pages(pages), Pages(pages), MACHINE_CONNECTIONS)
                 for listener in metrics_listeners:
                     machines.start_soon(side_door.accept_from, listener)
                 for url, in_browser in zip(server.urls, _urls(listeners, "http"), strict=True):
-                    note(logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {}))
+                    log_event(
+                        logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {})
+                    )
                 for url in server.metrics_urls:
-                    note(logging.INFO, "listening", metrics=f"{url}metrics")
+                    log_event(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
                 await server._stopping.wait()
-                context.stopping = True
+                state.stopping = True
                 accepting.cancel_scope.cancel()
             began = trio.current_time()
-            there = len(context.connections)
-            note(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
+            there = len(state.connections)
+            log_event(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
             nursery.cancel_scope.deadline = began + limits.shutdown_timeout
             # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
             await hub.finish(began + limits.shutdown_timeout / 2)
-            for connection in tuple(context.connections):
+            for connection in tuple(state.connections):
                 connection.end(SHUTDOWN)
         left = hub.counters.left
-        note(
+        log_event(
             logging.INFO,
             "stopped",
             closed=left[SHUTDOWN.name],
@@ -209,11 +211,11 @@ class _Door:
     Beyond those they are just closed.
     """
 
-    def __init__(self, context: Context, site: Site, crowded: Site, limit: int | None = None) -> None:
-        self._context = context
+    def __init__(self, state: ServerState, site: Site, crowded: Site, limit: int | None = None) -> None:
+        self._state = state
         self._site = site
         self._crowded = crowded
-        self._limit = context.hub.limits.max_connections if limit is None else limit
+        self._limit = state.hub.limits.max_connections if limit is None else limit
         self._turning_away = 0
 
     async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -239,19 +241,19 @@ class _Door:
                     self._admit(stream)
 
     def _admit(self, stream: trio.abc.Stream) -> None:
-        context, address = self._context, address_of(stream)
+        state, address = self._state, address_of(stream)
         stream = unlayered(stream)
-        if len(context.connections) < self._limit:
-            connection = Connection(context, self._site, stream, address)
-            context.connections.add(connection)
-            context.nursery.start_soon(connection.run)
+        if len(state.connections) < self._limit:
+            connection = Connection(state, self._site, stream, address)
+            state.connections.add(connection)
+            state.nursery.start_soon(connection.run)
         elif self._turning_away < BUSY_REFUSALS:
             self._turning_away += 1
-            crowded = Connection(context, self._crowded, stream, address, crowded=True)
-            context.nursery.start_soon(self._turn_away, crowded)
+            crowded = Connection(state, self._crowded, stream, address, crowded=True)
+            state.nursery.start_soon(self._turn_away, crowded)
         else:
-            context.hub.counters.refused["overload"] += 1
-            context.nursery.start_soon(trio.aclose_forcefully, stream)
+            state.hub.counters.refused["overload"] += 1
+            state.nursery.start_soon(trio.aclose_forcefully, stream)
 
     async def _turn_away(self, connection: Connection) -> None:
         try:

@@ -16,11 +16,12 @@ import trio
 
 from trioecho import disconnect
 from trioecho.disconnect import NO_CLOSE_FRAME, Disconnect
-from trioecho.log import note
-from trioecho.protocol.sse import KEEPALIVE, events_of
+from trioecho.log import log_event
+from trioecho.protocol.sse import KEEPALIVE
+from trioecho.rooms.batch import Batch
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
-from trioecho.sessions.state import Context
+from trioecho.sessions.state import ServerState
 from trioecho.transport.socket_stream import PlainSocket
 
 __all__ = ["HEAD", "EventStream"]
@@ -53,12 +54,12 @@ class EventStream:
 
     kind: ClassVar = "events"
 
-    def __init__(self, context: Context, transport: trio.abc.Stream, address: str) -> None:
+    def __init__(self, state: ServerState, transport: trio.abc.Stream, address: str) -> None:
         self.address = address
-        self.outbox = Outbox(self, context.hub.limits, None)
+        self.outbox = Outbox(self, state.hub.limits, None)
         self.messages_in = 0
         self._room: Room | None = None
-        self._context = context
+        self._state = state
         self._transport = transport
         self._scope = trio.CancelScope()
         self._why: Disconnect | None = None
@@ -73,19 +74,19 @@ class EventStream:
 
     async def run(self, room: str) -> None:
         """
-        Answer, and pass on the messages of ``room`` until the client or the server ends it.
+        Response, and pass on the messages of ``room`` until the client or the server ends it.
 
         Raises:
             TooManyRooms: the room would be one too many; nothing has been answered.
 
         """
-        context, came = self._context, trio.current_time()
-        self._room = context.hub.enter(room, self)
-        context.connections.add(self)
+        state, came = self._state, trio.current_time()
+        self._room = state.hub.enter(room, self)
+        state.connections.add(self)
         try:
             there = len(self._room.members)
-            note(logging.INFO, "came", address=self.address, room=room, kind=self.kind, there=there)
-            context.hub.counters.came += 1
+            log_event(logging.INFO, "came", address=self.address, room=room, kind=self.kind, there=there)
+            state.hub.counters.came += 1
             self._limit_silence()
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -100,7 +101,7 @@ class EventStream:
             raise
         finally:
             self._leave_room()
-            context.connections.discard(self)
+            state.connections.discard(self)
             self._report(self._room, came)
 
     def _limit_silence(self) -> None:
@@ -109,7 +110,7 @@ class EventStream:
 
         A reader of events answers no ping, so it is the network that has to answer the keepalive comments.
         """
-        limits = self._context.hub.limits
+        limits = self._state.hub.limits
         option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
         if option is None or not limits.pings or not isinstance(self._transport, PlainSocket):
             return
@@ -130,14 +131,14 @@ class EventStream:
         """Write what the room sends until the outbox is closed."""
         try:
             await self._transport.send_all(HEAD + OPENING)
-            self._context.keepalive.add(self)
+            self._state.keepalive.add(self)
             while True:
                 try:
                     batch = await self.outbox.receive()
                 except (trio.EndOfChannel, trio.ClosedResourceError):
                     return
                 self._writing, self._moved_at = batch.count, trio.current_time()
-                events = memoryview(events_of(batch))
+                events = memoryview(batch.events)
                 for at in range(0, len(events), PIECE_BYTES):
                     await self._transport.send_all(events[at : at + PIECE_BYTES])
                     self._moved_at = trio.current_time()
@@ -147,19 +148,19 @@ class EventStream:
 
     def _leave_room(self) -> None:
         assert self._room is not None
-        self._context.keepalive.remove(self)
-        self._context.hub.leave(self._room, self)
+        self._state.keepalive.remove(self)
+        self._state.hub.leave(self._room, self)
         self.outbox.close()
 
     def _report(self, room: Room, came: float) -> None:
         """Count and log the end of the client."""
-        counters, outbox, why = self._context.hub.counters, self.outbox, self._why or disconnect.LOST
+        counters, outbox, why = self._state.hub.counters, self.outbox, self._why or disconnect.LOST
         unsent = outbox.unsent + self._writing
         counters.left[why.name] += 1
         counters.messages_out += self.sent
         counters.messages_dropped += outbox.dropped
         counters.messages_unsent += unsent
-        note(
+        log_event(
             logging.INFO,
             "left",
             address=self.address,
@@ -188,7 +189,7 @@ class EventStream:
     def ping(self) -> None:
         """Send a keepalive comment, if nothing else is on its way."""
         if not self._writing and not self.outbox.pending_bytes:
-            self.outbox.offer(KEEPALIVE)
+            self.outbox.offer(Batch(None, b"", 0, events=KEEPALIVE))
 
     def alive_since(self, asked: float) -> bool:
         """Whether nothing waits for it to be taken, or it has taken something since then."""
@@ -202,13 +203,13 @@ class EventStream:
     def first_drop(self) -> None:
         """Log that messages begin to be dropped."""
         assert self._room is not None
-        note(
+        log_event(
             logging.WARNING,
             "dropping",
             address=self.address,
             room=self._room.name,
             kind=self.kind,
-            when_slow=self._context.hub.limits.when_slow,
+            when_slow=self._state.hub.limits.when_slow,
             pending=self.outbox.pending_bytes,
         )
 

@@ -12,7 +12,7 @@ from trioecho.rooms.hub import Hub
 from trioecho.rooms.outbox import Outbox
 from trioecho.sessions.keepalive import Keepalive
 
-__all__ = ["Context"]
+__all__ = ["ServerState"]
 
 
 class Ending(Protocol):
@@ -37,7 +37,7 @@ class Client(Ending, Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Context:
+class ServerState:
     """
     One server's surroundings.
 

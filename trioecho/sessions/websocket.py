@@ -25,13 +25,13 @@ from wsproto.handshake import H11Handshake
 from trioecho import disconnect
 from trioecho.disconnect import Disconnect
 from trioecho.http.upgrade import Upgrade
-from trioecho.log import logger, note
+from trioecho.log import log_event, logger
 from trioecho.protocol import frames
 from trioecho.protocol.decoder import Lane
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
-from trioecho.sessions.state import Context
+from trioecho.sessions.state import ServerState
 from trioecho.transport.wire import NOT_NOW, RECEIVE_BYTES, Wire
 
 __all__ = ["Session"]
@@ -64,9 +64,9 @@ class Session:
 
     __slots__ = (
         "_came",
-        "_context",
         "_room",
         "_scope",
+        "_state",
         "_transport",
         "_websocket",
         "_why",
@@ -81,9 +81,9 @@ class Session:
     _wire: Wire
     _room: Room
 
-    def __init__(self, context: Context, transport: trio.abc.Stream, address: str) -> None:
+    def __init__(self, state: ServerState, transport: trio.abc.Stream, address: str) -> None:
         self.address = address
-        self._context = context
+        self._state = state
         self._transport = transport
         self._websocket: WebSocketConnection | None = None
         self._why: Disconnect | None = None
@@ -93,20 +93,20 @@ class Session:
 
     async def accept(self, upgrade: Upgrade) -> None:
         """
-        Answer the handshake. From then on the client's own task has the connection, and closes it.
+        Response the handshake. From then on the client's own task has the connection, and closes it.
 
         Raises:
             TooManyRooms: its room would be one too many; the connection is still the caller's.
 
         """
-        limits, hub = self._context.hub.limits, self._context.hub
+        limits, hub = self._state.hub.limits, self._state.hub
         lane = Lane(limits.max_message_size, limits.prefix.encode())
         lane.waiting = upgrade.early
         self._wire = Wire(self._transport, lane, self, upgrade.head)
         self.outbox = Outbox(self, limits, self._wire)
         # In the room before the client hears that it is: it misses nothing that comes after.
         self._room = hub.enter(upgrade.room, self)
-        self._context.connections.add(self)
+        self._state.connections.add(self)
         try:
             request = await wrap_server_stream(
                 cast(trio.Nursery, _ReaderStart(self)), self._wire, max_message_size=limits.max_message_size
@@ -123,11 +123,11 @@ class Session:
             protocol.handshake = NO_HANDSHAKE
         self._wire.open()
         self.outbox.open()
-        self._context.keepalive.add(self)
+        self._state.keepalive.add(self)
         hub.counters.came += 1
         self._came = trio.current_time()
         there = len(self._room.members)
-        note(logging.INFO, "came", address=self.address, room=self._room.name, there=there)
+        log_event(logging.INFO, "came", address=self.address, room=self._room.name, there=there)
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> None:
         """Run trio-websocket's reader, and what follows its end: the client's task."""
@@ -151,7 +151,7 @@ class Session:
             raise
         finally:
             self._leave_room()
-            self._context.connections.discard(self)
+            self._state.connections.discard(self)
             self._report()
             await trio.aclose_forcefully(self._transport)
 
@@ -176,9 +176,11 @@ class Session:
             for frame in batch:
                 for message in frames.messages(frame):
                     start = message[:DEBUG_LENGTH]
-                    note(logging.DEBUG, "message", address=self.address, length=len(message), start=start)
+                    log_event(
+                        logging.DEBUG, "message", address=self.address, length=len(message), start=start
+                    )
         joined = b"".join(batch) if count > 1 else batch[0]
-        self._context.hub.counters.bytes_in += len(joined)
+        self._state.hub.counters.bytes_in += len(joined)
         await self._room.publish(Batch(self, joined, count))
 
     async def settle(self) -> None:
@@ -225,24 +227,24 @@ class Session:
             lane.feed(data)
 
     def _leave_room(self) -> None:
-        self._context.keepalive.remove(self)
-        self._context.hub.leave(self._room, self)
+        self._state.keepalive.remove(self)
+        self._state.hub.leave(self._room, self)
         self.outbox.close()
 
     def _report(self) -> None:
         """Count and log the end of the client."""
-        counters, outbox, why = self._context.hub.counters, self.outbox, self._why
+        counters, outbox, why = self._state.hub.counters, self.outbox, self._why
         assert why is not None
         if self._came is None:
             counters.refused["vanished"] += 1
-            note(logging.DEBUG, "vanished", address=self.address)
+            log_event(logging.DEBUG, "vanished", address=self.address)
             return
         counters.left[why.name] += 1
         counters.messages_in += self.messages_in
         counters.messages_out += outbox.sent
         counters.messages_dropped += outbox.dropped
         counters.messages_unsent += outbox.unsent
-        note(
+        log_event(
             logging.INFO,
             "left",
             address=self.address,
@@ -278,7 +280,7 @@ class Session:
             left = self._wire.write_now(frames.PING)
             if left:
                 unwritten = [frames.PING] if left == NOT_NOW else []
-                self._context.nursery.start_soon(self._write, self._wire.write, unwritten)
+                self._state.nursery.start_soon(self._write, self._wire.write, unwritten)
 
     def alive_since(self, asked: float) -> bool:
         """Whether the client has sent or taken a byte since then, or is kept from it by its own room."""
@@ -287,7 +289,7 @@ class Session:
 
     def start_writer(self) -> None:
         """Start the task that writes the backlog."""
-        self._context.nursery.start_soon(self._write, self.outbox.drain)
+        self._state.nursery.start_soon(self._write, self.outbox.drain)
 
     def freed(self) -> None:
         """Tell the room that there is room again."""
@@ -295,12 +297,12 @@ class Session:
 
     def first_drop(self) -> None:
         """Log that messages begin to be dropped."""
-        note(
+        log_event(
             logging.WARNING,
             "dropping",
             address=self.address,
             room=self._room.name,
-            when_slow=self._context.hub.limits.when_slow,
+            when_slow=self._state.hub.limits.when_slow,
             pending=self.outbox.pending_bytes,
         )
 
@@ -328,4 +330,4 @@ class _ReaderStart:
     def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
         """Run the reader as the client's task."""
         session = self._session
-        session._context.nursery.start_soon(session.run, reader, name=f"trioecho client {session.address}")
+        session._state.nursery.start_soon(session.run, reader, name=f"trioecho client {session.address}")

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from trioecho.http.request import Request
-from trioecho.http.response import Answer, plain
-from trioecho.sessions.state import Context
+from trioecho.http.response import Response, text_response
+from trioecho.sessions.state import ServerState
 from trioecho.web.site import Handler
 
 __all__ = ["health_pages"]
 
-WORKS = plain(200, "The process works.")
-READY = plain(200, "Ready for more clients.")
-STOPPING = plain(503, "Not ready: the server is shutting down.")
-CROWDED = plain(503, "Not ready: there are as many connections as allowed.")
+WORKS = text_response(200, "The process works.")
+READY = text_response(200, "Ready for more clients.")
+STOPPING = text_response(503, "Not ready: the server is shutting down.")
+CROWDED = text_response(503, "Not ready: there are as many connections as allowed.")
 
 
-def health_pages(context: Context) -> dict[str, Handler]:
+def health_pages(state: ServerState) -> dict[str, Handler]:
     """Return ``/healthz``, which answers 200 while the process works, and ``/readyz``, 503 if it is busy."""
 
-    async def works(request: Request) -> Answer:
+    async def works(request: Request) -> Response:
         return WORKS
 
-    async def ready(request: Request) -> Answer:
-        if context.stopping:
+    async def ready(request: Request) -> Response:
+        if state.stopping:
             return STOPPING
-        return CROWDED if len(context.connections) >= context.hub.limits.max_connections else READY
+        return CROWDED if len(state.connections) >= state.hub.limits.max_connections else READY
 
     return {"/healthz": works, "/readyz": ready}

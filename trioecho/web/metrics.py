@@ -28,8 +28,8 @@ from prometheus_client.registry import Collector
 
 from trioecho.counters import Counters, Histogram
 from trioecho.http.request import Request
-from trioecho.http.response import Answer
-from trioecho.sessions.state import Context
+from trioecho.http.response import Response
+from trioecho.sessions.state import ServerState
 from trioecho.web.site import Handler
 
 __all__ = ["measure_lag", "metrics_page"]
@@ -41,15 +41,15 @@ ROOM_SIZES = (1, 10, 100, 1_000, 10_000)
 ROOM_SIZE_NAMES = ("1", "2-10", "11-100", "101-1000", "1001-10000", "more")
 
 
-def metrics_page(context: Context) -> Handler:
+def metrics_page(state: ServerState) -> Handler:
     """Return what answers ``/metrics``."""
     registry = CollectorRegistry()
-    registry.register(ServerCollector(context))
+    registry.register(ServerCollector(state))
     ProcessCollector(registry=registry)
 
-    async def metrics(request: Request) -> Answer:
+    async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.header("accept") or "")
-        return Answer(200, encode(registry), content_type)
+        return Response(200, encode(registry), content_type)
 
     return metrics
 
@@ -65,8 +65,8 @@ async def measure_lag(counters: Counters) -> None:
 class ServerCollector(Collector):
     """What one server has counted and what is there now, as Prometheus has it."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics, as they are now."""
@@ -74,18 +74,18 @@ class ServerCollector(Collector):
         yield from self._so_far()
 
     def _now(self) -> Iterator[Metric]:
-        kinds = Counter([connection.kind for connection in self._context.connections])
+        kinds = Counter([connection.kind for connection in self._state.connections])
         there = _all(kinds, "websocket", "events", "http")
         yield _gauge("connections", "Connections, by what they are.", "kind", there)
-        rooms = self._context.hub.rooms.values()
+        rooms = self._state.hub.rooms.values()
         sizes = Counter([ROOM_SIZE_NAMES[bisect_left(ROOM_SIZES, size)] for size in rooms])
         of_size = _all(sizes, *ROOM_SIZE_NAMES)
         yield _gauge("rooms", "Rooms, by how many subscribers are in them.", "subscribers", of_size)
-        pending = sum([client.outbox.pending_bytes for client in self._context.clients])
+        pending = sum([client.outbox.pending_bytes for client in self._state.clients])
         yield GaugeMetricFamily("trioecho_pending_bytes", "What waits to be sent to clients.", pending)
 
     def _so_far(self) -> Iterator[Metric]:
-        counters, clients = self._context.hub.counters, self._context.clients
+        counters, clients = self._state.hub.counters, self._state.clients
         counts = {
             "clients": ("Clients that came.", counters.came),
             "messages_received": (
@@ -109,7 +109,7 @@ class ServerCollector(Collector):
         for name, (help, value) in counts.items():
             yield CounterMetricFamily(f"trioecho_{name}", help, value)
         dropped = counters.messages_dropped + sum([client.outbox.dropped for client in clients])
-        policy: dict[str, int] = {self._context.hub.limits.when_slow: dropped}
+        policy: dict[str, int] = {self._state.hub.limits.when_slow: dropped}
         yield _counter("messages_dropped", "Messages not sent to slow clients.", "policy", policy)
         yield _counter("disconnects", "Clients that are gone, by reason.", "reason", counters.left)
         yield _counter("refusals", "Requests refused, by status or cause.", "cause", counters.refused)

@@ -13,12 +13,12 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
 
-from trioecho.http.response import Answer
+from trioecho.http.response import Response
 
 __all__ = ["load_page"]
 
 
-def load_page() -> Answer:
+def load_page() -> Response:
     """Read the page from the package, and make the answer that brings it."""
     html = files("trioecho.web").joinpath("page.html").read_text(encoding="utf-8")
     policy = "; ".join(
@@ -43,7 +43,7 @@ def load_page() -> Answer:
         ("Cache-Control", "no-cache"),
         ("Vary", "Accept"),
     )
-    return Answer(200, html.encode(), "text/html; charset=utf-8", headers)
+    return Response(200, html.encode(), "text/html; charset=utf-8", headers)
 
 
 def _hash_of(element: str, html: str) -> str:

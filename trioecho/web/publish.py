@@ -7,7 +7,7 @@ import hmac
 import trio
 
 from trioecho.http.request import Request
-from trioecho.http.response import Answer, Refused, as_json, plain, refuse
+from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
 from trioecho.protocol.frames import BINARY, TEXT, data_frame
 from trioecho.rooms.hub import Hub
 
@@ -15,38 +15,40 @@ __all__ = ["publish"]
 
 CHALLENGE = ("WWW-Authenticate", "Bearer")
 
-NOT_ALLOWED = plain(
+NOT_ALLOWED = text_response(
     403, "Publishing by POST is off: start the server with --publish-token, or TRIOECHO_PUBLISH_TOKEN."
 )
-NO_TOKEN = plain(401, "Publishing takes the server's token: Authorization: Bearer TOKEN.", CHALLENGE)
-NO_LENGTH = refuse(411, "Say how long the body is: with Content-Length, or by sending it in chunks.")
-NOT_UTF8 = plain(400, "Text must be UTF-8: send it as application/octet-stream if it is to be binary.")
-FULL = plain(503, "The room is full: try again later.", ("Retry-After", "1"))
+NO_TOKEN = text_response(401, "Publishing takes the server's token: Authorization: Bearer TOKEN.", CHALLENGE)
+NO_LENGTH = error_response(411, "Say how long the body is: with Content-Length, or by sending it in chunks.")
+NOT_UTF8 = text_response(
+    400, "Text must be UTF-8: send it as application/octet-stream if it is to be binary."
+)
+FULL = text_response(503, "The room is full: try again later.", ("Retry-After", "1"))
 
 
-async def publish(hub: Hub, request: Request) -> Answer:
+async def publish(hub: Hub, request: Request) -> Response:
     """
     Publish the request's body; wait while the room is full, at most for the stall limit.
 
     Raises:
-        Refused: publishing is off or not for this client, the body can't be had, or the room stays full.
+        HTTPError: publishing is off or not for this client, the body can't be had, or the room stays full.
 
     """
     token = hub.limits.publish_token
     if token is None:
-        raise Refused(NOT_ALLOWED)
+        raise HTTPError(NOT_ALLOWED)
     scheme, _, given = (request.header("authorization") or "").partition(" ")
     # In constant time, so that the time of an answer does not tell how much of a guess was right.
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise Refused(NO_TOKEN)
+        raise HTTPError(NO_TOKEN)
     if not request.has_body and request.header("content-length") is None:
-        raise Refused(NO_LENGTH)
+        raise HTTPError(NO_LENGTH)
     body = await request.read()
     if is_text(request.header("content-type") or ""):
         try:
             body.decode()
         except UnicodeDecodeError:
-            raise Refused(NOT_UTF8) from None
+            raise HTTPError(NOT_UTF8) from None
         frame = data_frame(TEXT, hub.limits.prefix.encode() + body)
     else:
         frame = data_frame(BINARY, body)
@@ -54,8 +56,8 @@ async def publish(hub: Hub, request: Request) -> Answer:
         receivers = await hub.relay(request.path, frame)
         hub.counters.messages_in += 1
         hub.counters.bytes_in += len(frame)
-        return as_json(202, {"room": request.path, "receivers": receivers})
-    raise Refused(FULL)
+        return json_response(202, {"room": request.path, "receivers": receivers})
+    raise HTTPError(FULL)
 
 
 def is_text(content_type: str) -> bool:

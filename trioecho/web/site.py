@@ -14,23 +14,23 @@ from typing import Protocol
 from trioecho.http import upgrade as handshake
 from trioecho.http.negotiation import wanted_type
 from trioecho.http.request import Request
-from trioecho.http.response import Answer, Refused, as_json, plain, refuse
+from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
 from trioecho.http.upgrade import Upgrade
-from trioecho.sessions.state import Context
+from trioecho.sessions.state import ServerState
 from trioecho.web.publish import publish
-from trioecho.web.stats import figures
+from trioecho.web.stats import stats
 from trioecho.web.usage import help_text
 
 __all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site"]
 
 RETRY = ("Retry-After", "5")
-SHUTTING_DOWN = refuse(503, "The server is shutting down: try again later.", RETRY)
-TOO_MANY_CONNECTIONS = refuse(503, "There are too many connections: try again later.", RETRY)
-TOO_MANY_ROOMS = refuse(503, "There are too many rooms: try again later.", RETRY)
-NO_ROOM = refuse(404, "This address is not a room.")
-NOTHING_HERE = plain(404, "Nothing is here: the rooms are on another port.")
-WRONG_METHOD = plain(405, "A room takes GET, HEAD and POST.", ("Allow", "GET, HEAD, POST"))
-UNEXPECTED_BODY = refuse(400, "This request takes no body.")
+SHUTTING_DOWN = error_response(503, "The server is shutting down: try again later.", RETRY)
+TOO_MANY_CONNECTIONS = error_response(503, "There are too many connections: try again later.", RETRY)
+TOO_MANY_ROOMS = error_response(503, "There are too many rooms: try again later.", RETRY)
+NO_ROOM = error_response(404, "This address is not a room.")
+NOTHING_HERE = text_response(404, "Nothing is here: the rooms are on another port.")
+WRONG_METHOD = text_response(405, "A room takes GET, HEAD and POST.", ("Allow", "GET, HEAD, POST"))
+UNEXPECTED_BODY = error_response(400, "This request takes no body.")
 
 HTML, EVENTS, JSON, PLAIN = "text/html", "text/event-stream", "application/json", "text/plain"
 
@@ -39,7 +39,7 @@ VARY = ("Vary", "Accept")
 
 FRESH = ("Cache-Control", "no-store")
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Response]]
 """What answers the requests for one address. If it does not read the body, the connection is closed."""
 
 
@@ -51,7 +51,7 @@ class Listen:
     only_head: bool
 
 
-Outcome = Answer | Upgrade | Listen
+Outcome = Response | Upgrade | Listen
 
 
 class Site(Protocol):
@@ -62,7 +62,7 @@ class Site(Protocol):
         Decide what becomes of a request.
 
         Raises:
-            Refused: nothing does.
+            HTTPError: nothing does.
 
         """
 
@@ -70,7 +70,7 @@ class Site(Protocol):
 class Pages:
     """A site of single addresses; every other gets the answer ``otherwise``."""
 
-    def __init__(self, handlers: Mapping[str, Handler], otherwise: Answer = NOTHING_HERE) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], otherwise: Response = NOTHING_HERE) -> None:
         self._handlers = handlers
         self._otherwise = otherwise
 
@@ -78,42 +78,42 @@ class Pages:
         """Ask the handler of the address."""
         handler = self._handlers.get(request.path)
         if handler is None:
-            raise Refused(self._otherwise)
+            raise HTTPError(self._otherwise)
         if handshake.wanted(request):
-            raise Refused(NO_ROOM)
+            raise HTTPError(NO_ROOM)
         return await handler(request)
 
 
 class Rooms:
     """The rooms, and ``pages`` among them that are none."""
 
-    def __init__(self, context: Context, pages: Mapping[str, Handler], page: Answer | None) -> None:
-        self._context = context
+    def __init__(self, state: ServerState, pages: Mapping[str, Handler], page: Response | None) -> None:
+        self._state = state
         self._pages = pages
         self._page = page
-        limits = context.hub.limits
-        offers = {HTML: page is not None, EVENTS: limits.events, JSON: limits.figures}
+        limits = state.hub.limits
+        offers = {HTML: page is not None, EVENTS: limits.events, JSON: limits.stats}
         self._offered = [name for name, there in offers.items() if there]
 
     async def answer(self, request: Request) -> Outcome:
         """Decide which way in is meant."""
         if request.path in self._pages:
             return await Pages(self._pages).answer(request)
-        if self._context.stopping:
-            raise Refused(SHUTTING_DOWN)
+        if self._state.stopping:
+            raise HTTPError(SHUTTING_DOWN)
         if handshake.wanted(request):
             return handshake.judge(request)
         if request.method == "POST":
-            return await publish(self._context.hub, request)
+            return await publish(self._state.hub, request)
         if request.method not in ("GET", "HEAD"):
-            raise Refused(WRONG_METHOD)
+            raise HTTPError(WRONG_METHOD)
         if request.has_body:
-            raise Refused(UNEXPECTED_BODY)
+            raise HTTPError(UNEXPECTED_BODY)
         return self._look(request)
 
-    def _look(self, request: Request) -> Answer | Listen:
+    def _look(self, request: Request) -> Response | Listen:
         """Show the room in the way that the client asks for."""
-        hub = self._context.hub
+        hub = self._state.hub
         match wanted_type(request.header("accept"), self._offered, PLAIN):
             case "text/html":
                 assert self._page is not None
@@ -121,9 +121,11 @@ class Rooms:
             case "text/event-stream":
                 return Listen(request.path, only_head=request.method == "HEAD")
             case "application/json":
-                found = as_json(200, figures(hub, request.path))
-                return Answer(200, found.body, found.content_type, (FRESH, VARY))
+                found = json_response(200, stats(hub, request.path))
+                return Response(200, found.body, found.content_type, (FRESH, VARY))
             case "text/plain":
                 text = help_text(request, hub.limits)
-                return Answer(200, text.encode(), headers=(FRESH, VARY))
-        raise Refused(plain(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY))
+                return Response(200, text.encode(), headers=(FRESH, VARY))
+        raise HTTPError(
+            text_response(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY)
+        )

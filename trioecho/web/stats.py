@@ -1,4 +1,4 @@
-"""A room's figures, for the page and for other machines."""
+"""A room's stats, for the page and for other machines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from trioecho.rooms.hub import Hub
 
-__all__ = ["figures"]
+__all__ = ["stats"]
 
 
-def figures(hub: Hub, name: str) -> dict[str, Any]:
+def stats(hub: Hub, name: str) -> dict[str, Any]:
     """
     Return what there is to say of a room, now.
 

@@ -40,6 +40,6 @@ def help_text(request: Request, limits: Limits) -> str:
         ]
     else:
         lines.append("  publish    is off: the server was started without --publish-token")
-    if limits.figures:
+    if limits.stats:
         lines.append(f"  count      curl -H 'Accept: application/json' {url}")
     return "\n".join(lines) + "\n"
