@@ -55,14 +55,14 @@ async def test_everybody_gets_exactly_what_is_theirs_in_order() -> None:
     async with running(patience=PATIENCE) as server, trio.open_nursery() as nursery:
         go = trio.Event()
         nursery.start_soon(crowd.talk, server.url, go)
-        await server.event("came", count=CLIENTS)
+        await server.event("connected", count=CLIENTS)
         go.set()
         await crowd.wait_for("all", CLIENTS)
         await shut_down(server)
     crowd.check_orders()
     report(crowd)
     assert [part.code for part in crowd.parts] == [1001] * CLIENTS
-    left = server.find("left", why="shutdown", received=MESSAGES // CLIENTS, dropped=0, unsent=0)
+    left = server.find("disconnected", why="shutdown", received=MESSAGES // CLIENTS, dropped=0, unsent=0)
     assert len(left) == CLIENTS
 
 
@@ -71,7 +71,7 @@ async def test_sigterm_in_the_middle_delivers_to_all_what_it_delivered_to_one() 
     async with running(patience=PATIENCE) as server, trio.open_nursery() as nursery:
         go = trio.Event()
         nursery.start_soon(crowd.talk, server.url, go)
-        await server.event("came", count=CLIENTS)
+        await server.event("connected", count=CLIENTS)
         go.set()
         await crowd.wait_for("half", CLIENTS // 2)
         await shut_down(server)
@@ -79,7 +79,7 @@ async def test_sigterm_in_the_middle_delivers_to_all_what_it_delivered_to_one() 
     report(crowd)
     assert [part.code for part in crowd.parts] == [1001] * CLIENTS
     assert crowd.told["all"] < CLIENTS
-    assert len(server.find("left", why="shutdown", dropped=0, unsent=0)) == CLIENTS
+    assert len(server.find("disconnected", why="shutdown", dropped=0, unsent=0)) == CLIENTS
 
 
 @pytest.mark.parametrize("policy", get_args(WhenSlow))
@@ -94,22 +94,22 @@ async def test_clients_that_do_not_read_cost_the_others_nothing_but_the_stall_li
         async with trio.open_nursery() as nursery:
             go = trio.Event()
             nursery.start_soon(crowd.talk, server.url, go)
-            await server.event("came", count=CLIENTS + STUCK)
+            await server.event("connected", count=CLIENTS + STUCK)
             go.set()
             await crowd.wait_for("all", CLIENTS)
             if policy.startswith("drop"):
                 assert len(server.find("dropping")) == STUCK
             for peer in stuck:
                 peer.vanish(reset=True)
-            await server.event("left", count=STUCK)
+            await server.event("disconnected", count=STUCK)
             await shut_down(server)
     crowd.check_orders()
     report(crowd)
     assert [part.code for part in crowd.parts] == [1001] * CLIENTS
     assert max(part.longest_wait for part in crowd.parts) < (STALL_LIMIT if policy == "wait" else 0) + SLACK
-    assert len(server.find("left", why="shutdown", dropped=0, unsent=0)) == CLIENTS
+    assert len(server.find("disconnected", why="shutdown", dropped=0, unsent=0)) == CLIENTS
     why = {"wait": "slow", "disconnect": "full"}.get(policy, "lost")
-    left = server.find("left", why=why)
+    left = server.find("disconnected", why=why)
     assert len(left) == STUCK
     for entry in left:
         assert (entry["dropped"] > 0) == policy.startswith("drop")

@@ -97,7 +97,7 @@ async def chatting() -> AsyncIterator[tuple[Running, str]]:
 async def test_the_chat_between_two_clients_in_pipes(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     async with chatting() as (server, join), shell.start(join) as first:
-        await server.event("came")
+        await server.event("connected")
         async with shell.start(join) as second:
             assert await first.line() == "Someone said: Hello Server!"
             await second.write("Is anybody there?")
@@ -112,7 +112,7 @@ async def test_the_chat_between_two_clients_in_pipes(tmp_path: Path) -> None:
 async def test_the_chat_between_two_terminals(tmp_path: Path) -> None:
     async with chatting() as (server, join):
         await trio.to_thread.run_sync(partial(chat_at_terminals, join, tmp_path))
-        await server.event("left", code=1000, count=2)
+        await server.event("disconnected", code=1000, count=2)
 
 
 def chat_at_terminals(join: str, home: Path) -> None:
@@ -163,7 +163,7 @@ async def test_what_curl_publishes_curl_hears() -> None:
         address = server.url.removeprefix("ws://").rstrip("/")
         shell = ["bash", "-c", listen.replace("127.0.0.1:7890", address)]
         curl = await nursery.start(partial(trio.run_process, shell, stdout=subprocess.PIPE, check=False))
-        await server.event("came", room="/news")
+        await server.event("connected", room="/news")
         await trio.run_process(
             ["bash", "-c", publish.replace("127.0.0.1:7890", address)], capture_stdout=True
         )

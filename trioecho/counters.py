@@ -38,8 +38,8 @@ class Counters:
     Totals; those of a client are added when it leaves.
 
     Attributes:
-        came: clients whose handshake was accepted.
-        left: clients that are gone, by the name of the reason.
+        connected: clients whose handshake was accepted.
+        disconnected: clients that are gone, by the name of the reason.
         refused: connections that never became a client, by HTTP status or what happened.
         messages_in: messages taken from clients.
         bytes_in: bytes of those, as frames; counted when they come.
@@ -54,8 +54,8 @@ class Counters:
 
     """
 
-    came: int = 0
-    left: Counter[str] = field(default_factory=Counter)
+    connected: int = 0
+    disconnected: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     messages_in: int = 0
     messages_out: int = 0

@@ -29,9 +29,9 @@ class Disconnect:
         return f"{self.name}: {self.reason}"
 
 
-def left(code: int, reason: str | None) -> Disconnect:
+def client_closed(code: int, reason: str | None) -> Disconnect:
     """The client closed the connection itself, with this code."""
-    return Disconnect("left", code, reason or "the client closed the connection")
+    return Disconnect("client-closed", code, reason or "the client closed the connection")
 
 
 LOST = Disconnect("lost", NO_CLOSE_FRAME, "the connection ended without a close frame")

@@ -130,7 +130,7 @@ async def test_it_listens_on_every_host_on_one_port() -> None:
             await one.send(frame(TEXT, b"hello"))
             for each in (two, three):
                 assert await each.read_frame() == (TEXT, b"hello")
-            came = await server.event("came", count=2)
+            came = await server.event("connected", count=2)
             assert came["address"].startswith("[::1]:")
 
 
@@ -169,17 +169,17 @@ async def test_a_line_of_the_json_log_is_an_object_with_time_level_and_event() -
                 await other.read_frame()
             await one.send(close(1000, b"bye"))
             assert await one.read_close() == 1000
-            left = await server.event("left")
-        await server.event("left", count=2)
+            left = await server.event("disconnected")
+        await server.event("disconnected", count=2)
         server.signal(signal.SIGTERM)
         assert await server.exit_code() == 0
     entries = [json.loads(line) for line in server.lines]
     for entry in entries:
         assert datetime.fromisoformat(entry["time"]).tzinfo is not None
         assert entry["level"] in ("debug", "info") and entry["event"]
-    came = [entry for entry in entries if entry["event"] == "came"]
+    came = [entry for entry in entries if entry["event"] == "connected"]
     assert [(entry["room"], entry["there"]) for entry in came] == [("/news", 1), ("/news", 2)]
-    expected = {"room": "/news", "why": "left", "code": 1000, "received": 2, "sent": 0, "dropped": 0}
+    expected = {"room": "/news", "why": "client-closed", "code": 1000, "received": 2, "sent": 0, "dropped": 0}
     assert expected.items() <= left.items()
     assert left["address"] == came[0]["address"] and 0 <= left["stayed"] < 60
     assert [entry["length"] for entry in entries if entry["event"] == "message"] == [5, 2]
@@ -208,6 +208,7 @@ async def test_what_a_client_chose_can_forge_no_line_and_steer_no_terminal(log_f
             json.loads(line)
         else:
             assert re.match(
-                rf"{TIME} (debug|info) (listening|came|message|left|refused|shutting-down|stopped)", line
+                rf"{TIME} (debug|info) (listening|connected|message|disconnected|refused|shutting-down|stopped)",
+                line,
             )
     assert len(server.lines) == 7

@@ -53,7 +53,7 @@ async def test_the_first_signal_closes_everybody_with_1001_and_exits_with_0(numb
         assert code == 0 and took < SLACK
         stopped = await server.event("stopped")
         assert (stopped["closed"], stopped["cut"]) == (5, 0)
-        assert len(server.find("left", why="shutdown", code=1001)) == 5
+        assert len(server.find("disconnected", why="shutdown", code=1001)) == 5
 
 
 async def test_the_signal_may_come_before_there_is_any_client() -> None:
@@ -86,7 +86,7 @@ async def test_a_shutdown_delivers_what_a_stuck_client_held_up() -> None:
         assert code == 1001
         code, took = await ended(server)
         assert code == 0 and took < 1.6 + SLACK
-        assert server.find("left", address=stuck.address, why="slow")
+        assert server.find("disconnected", address=stuck.address, why="slow")
         await stuck.wait_gone()
 
 
@@ -159,7 +159,7 @@ async def test_a_client_that_does_not_read_is_cut_in_time(policy: WhenSlow) -> N
             for peer in (sender, reader):
                 assert await read_messages_and_close(peer) == ([], 1001)
         assert trio.current_time() - began < 0.5 + SLACK
-        assert server.find("left", address=stuck.address, why="cut")
+        assert server.find("disconnected", address=stuck.address, why="cut")
         assert server.find("stopped", closed=2, cut=1)
         await stuck.wait_gone()
 
@@ -179,7 +179,7 @@ async def test_a_shutdown_from_code_waits_until_all_is_over() -> None:
         nursery.start_soon(read_messages_and_close, peer)
         await server.server.shutdown()
         assert server.find("stopped")
-        assert len(server.find("left", why="shutdown")) == 1
+        assert len(server.find("disconnected", why="shutdown")) == 1
         await server.server.shutdown()  # once more only waits
 
 
@@ -207,7 +207,7 @@ async def test_cancelling_serve_is_immediate_and_leaves_nothing_behind() -> None
         assert listener.socket.fileno() == -1
         for peer in (*peers, undecided):
             await peer.wait_gone()
-        assert server.counters.left["cancelled"] == 12
+        assert server.counters.disconnected["cancelled"] == 12
         with trio.fail_after(1):
             await server.shutdown()
     with socket.socket() as free:

@@ -26,7 +26,7 @@ class Client:
     def start_writer(self) -> None:
         self._nursery.start_soon(self.outbox.drain)
 
-    def first_drop(self) -> None:
+    def on_first_drop(self) -> None:
         self.first_drops += 1
 
     def end(self, why: Disconnect) -> None:
@@ -34,7 +34,7 @@ class Client:
         self.ended.append(why)
         self.outbox.close()
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         self.freed_when.append(self.outbox.pending_bytes)
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 import trio.testing
 
-from trioecho.protocol.decoder import Lane
+from trioecho.protocol.decoder import Decoder
 from trioecho.transport.socket_stream import unlayered
 from trioecho.transport.wire import Wire
 
@@ -64,21 +64,21 @@ class WireOwner:
     """Whom a wire belongs to, made of two functions."""
 
     def __init__(
-        self, publish: Callable[[list[bytes]], Awaitable[None]], settle: Callable[[], Awaitable[None]]
+        self, publish: Callable[[list[bytes]], Awaitable[None]], flush: Callable[[], Awaitable[None]]
     ) -> None:
         self.publish = publish
-        self.settle = settle
+        self.flush = flush
 
 
 def open_wire(
     transport: trio.abc.Stream,
     *,
     publish: Callable[[list[bytes]], Awaitable[None]] = nothing,
-    settle: Callable[[], Awaitable[None]] = nothing,
+    flush: Callable[[], Awaitable[None]] = nothing,
     largest: int = 2**20,
 ) -> Wire:
     """Put a wire over ``transport`` whose handshake is over."""
-    wire = Wire(transport, Lane(largest), WireOwner(publish, settle), head=b"")
+    wire = Wire(transport, Decoder(largest), WireOwner(publish, flush), head=b"")
     wire.open()
     return wire
 

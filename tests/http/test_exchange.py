@@ -65,7 +65,7 @@ async def test_every_command_line_of_the_help_works_as_it_stands() -> None:
 
         listening = await trio.lowlevel.open_process(shlex.split(lines["listen"]), stdout=-1)
         nursery.start_soon(listening.wait)
-        await server.event("came", kind="events", room="/news of today/<b>")
+        await server.event("connected", kind="events", room="/news of today/<b>")
         publish = lines["publish"].replace("$TOKEN", "secret")
         assert (await curl(*shlex.split(publish)[1:])).endswith('"receivers": 1}\n')
         assert listening.stdout is not None
@@ -99,7 +99,7 @@ async def test_one_connection_carries_many_requests_and_then_becomes_a_client() 
         assert (await peer.ask("/b", method="HEAD")).body == b""
         assert (await peer.ask("/b")).status == 200
         await peer.shake_hands(request(b"/b"))
-        await server.event("came", address=peer.address, room="/b")
+        await server.event("connected", address=peer.address, room="/b")
         await server.server.hub.publish("/b", "hello")
         assert await peer.read_frame() == (TEXT, b"hello")
 
@@ -114,7 +114,7 @@ async def test_requests_in_one_packet_are_answered_in_their_order() -> None:
         for room in ("/1", "/2", "/3"):
             assert (await peer.read_answer()).value["room"] == room
         assert (await peer.read_head()).status == 101
-        await server.event("came", address=peer.address, room="/4")
+        await server.event("connected", address=peer.address, room="/4")
 
 
 async def test_frames_that_come_with_the_upgrade_after_a_request_are_relayed() -> None:
@@ -276,7 +276,7 @@ async def test_the_machine_addresses_can_have_a_port_of_their_own() -> None:
                 await peer.send(head)
                 assert (await peer.read_answer()).status == 404
         async with joined(server.url, b"/metrics"):
-            await server.event("came", room="/metrics")
+            await server.event("connected", room="/metrics")
 
 
 @pytest.mark.parametrize("address", ["", "9100", "localhost", ":9100", "host:port", "host:99999", "host:-1"])
@@ -293,7 +293,7 @@ async def test_each_part_can_be_turned_off() -> None:
             assert both.headers["content-type"].startswith(PLAIN)
         for path in (b"/healthz", b"/readyz", b"/metrics"):
             async with joined(server.url, path):
-                await server.event("came", room=path.decode())
+                await server.event("connected", room=path.decode())
 
 
 async def test_an_application_answers_plain_http_for_a_path_of_its_own() -> None:

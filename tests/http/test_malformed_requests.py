@@ -182,7 +182,7 @@ async def _hold_a_conversation(data: bytes, cuts: list[tuple[int, float]]) -> No
                 while more := await stream.receive_some():
                     heard += more
             assert subscription.outbox.sent == subscription.outbox.pending_bytes == 0
-        assert server.counters.came == server.counters.messages_in == 0
+        assert server.counters.connected == server.counters.messages_in == 0
         nursery.cancel_scope.cancel()
     _assert_answers(bytes(heard))
 

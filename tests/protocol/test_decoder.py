@@ -1,8 +1,8 @@
 """
-The express lane: it gives what wsproto would give, in the same order, with the same end.
+The express decoder: it gives what wsproto would give, in the same order, with the same end.
 
-The lane never decides that something is wrong, so the test that counts is a differential one: the same
-bytes, split anywhere, once through the lane with wsproto for what it leaves, and once through wsproto
+The decoder never decides that something is wrong, so the test that counts is a differential one: the same
+bytes, split anywhere, once through the decoder with wsproto for what it leaves, and once through wsproto
 alone.
 """
 
@@ -29,27 +29,27 @@ from wsproto.connection import CLIENT, Connection
 from wsproto.events import Ping
 
 from trioecho.protocol import frames
-from trioecho.protocol.decoder import Lane
+from trioecho.protocol.decoder import Decoder
 
 MIB = 2**20
 
 cuts = st.lists(st.integers(0, 2**20), max_size=12)
 
 
-def through(lane: Lane, pieces: Iterable[bytes]) -> list[Seen]:
+def through(decoder: Decoder, pieces: Iterable[bytes]) -> list[Seen]:
     """Do as the wire does: messages first, then what is left over to wsproto, then what waits."""
     library = Reader(client=False)
     for piece in pieces:
         data = piece
         while data:
-            found, rest = lane.feed(data)
+            found, rest = decoder.feed(data)
             for frame in found:
                 library.seen += [seen_as(message) for message in frames.messages(frame)]
             if rest:
                 library.feed(rest)
             if library.ended:
                 return library.seen
-            data, lane.waiting = lane.waiting, b""
+            data, decoder.waiting = decoder.waiting, b""
     return library.seen
 
 
@@ -59,15 +59,15 @@ def test_the_lane_and_wsproto_see_what_wsproto_alone_sees(conversation: bytes, c
     alone = Reader(client=False)
     for piece in splits(conversation, cuts):
         alone.feed(piece)
-    assert through(Lane(MIB), splits(conversation, cuts)) == alone.seen
+    assert through(Decoder(MIB), splits(conversation, cuts)) == alone.seen
 
 
 @given(st.lists(st.tuples(messages, cuts, st.booleans()), max_size=5), cuts)
 def test_what_a_wsproto_client_sends_arrives_without_the_library(
     sent: list[tuple[str | bytes, list[int], bool]], cuts: list[int]
 ) -> None:
-    """In fragments and with pings between them, split anywhere: the lane stays on for all of it."""
-    client, lane = Connection(CLIENT), Lane(MIB)
+    """In fragments and with pings between them, split anywhere: the decoder stays on for all of it."""
+    client, decoder = Connection(CLIENT), Decoder(MIB)
     data = bytearray()
     expected: list[Seen] = []
     for message, fragments, pinged in sent:
@@ -79,8 +79,8 @@ def test_what_a_wsproto_client_sends_arrives_without_the_library(
                 expected.append(("ping", b"between"))
         data += parts[-1]
         expected.append(seen_as(message))
-    assert through(lane, splits(bytes(data), cuts)) == expected
-    assert not lane.aside
+    assert through(decoder, splits(bytes(data), cuts)) == expected
+    assert not decoder.passthrough
 
 
 @given(st.lists(messages, max_size=5), st.text(max_size=5), cuts)
@@ -90,44 +90,44 @@ def test_a_prefix_stands_before_every_text_and_no_binary(
     client = Connection(CLIENT)
     data = b"".join([part for message in sent for part in by_client(client, message, cuts[:2])])
     expected = [seen_as(prefix + each if isinstance(each, str) else each) for each in sent]
-    assert through(Lane(MIB, prefix.encode()), splits(data, cuts)) == expected
+    assert through(Decoder(MIB, prefix.encode()), splits(data, cuts)) == expected
 
 
 @given(st.integers(0, 70), st.integers(1, 70), cuts, cuts)
 def test_the_limit_is_the_last_size_the_lane_takes_whole_or_in_fragments(
     size: int, largest: int, fragments: list[int], cuts: list[int]
 ) -> None:
-    lane = Lane(largest)
+    decoder = Decoder(largest)
     data = b"".join(by_client(Connection(CLIENT), size * b"x", fragments))
     fits = size <= largest
-    assert through(lane, splits(data, cuts)) == ([("binary", size * b"x")] if fits else [])
-    assert lane.too_big == (not fits)
+    assert through(decoder, splits(data, cuts)) == ([("binary", size * b"x")] if fits else [])
+    assert decoder.too_big == (not fits)
 
 
 def test_the_limit_counts_bytes_and_not_characters() -> None:
-    lane = Lane(10)
-    through(lane, [masked(0x81, 5 * "é".encode())])
-    assert not lane.aside
-    through(lane, [masked(0x81, 6 * "é".encode())])
-    assert lane.aside
+    decoder = Decoder(10)
+    through(decoder, [masked(0x81, 5 * "é".encode())])
+    assert not decoder.passthrough
+    through(decoder, [masked(0x81, 6 * "é".encode())])
+    assert decoder.passthrough
 
 
 @given(texts | binaries, cuts)
 def test_nothing_that_follows_a_close_frame_is_taken(message: str | bytes, cuts: list[int]) -> None:
-    lane = Lane(MIB)
+    decoder = Decoder(MIB)
     late = b"".join(by_client(Connection(CLIENT), message, []))
-    assert through(lane, splits(masked(0x88, b"\x03\xe8") + late, cuts)) == [("close", 1000)]
-    assert lane.closed
-    assert lane.feed(late) == ([], b"")
+    assert through(decoder, splits(masked(0x88, b"\x03\xe8") + late, cuts)) == [("close", 1000)]
+    assert decoder.closed
+    assert decoder.feed(late) == ([], b"")
 
 
 def test_once_our_close_frame_is_out_a_ping_is_not_passed_on() -> None:
     """trio-websocket would answer it, after a close frame, and fail over that."""
-    lane = Lane(MIB)
-    lane.closing = True
-    assert lane.feed(masked(0x89, b"ping") + masked(0x8A, b"pong")) == ([], b"")
+    decoder = Decoder(MIB)
+    decoder.closing = True
+    assert decoder.feed(masked(0x89, b"ping") + masked(0x8A, b"pong")) == ([], b"")
     goodbye = masked(0x88, b"\x03\xe8")
-    assert lane.feed(goodbye) == ([], goodbye)
+    assert decoder.feed(goodbye) == ([], goodbye)
 
 
 # What it holds. Memory is what is bounded, so memory is what is measured.
@@ -136,34 +136,34 @@ LARGEST = 100_000
 SLACK = 64 * 1024
 
 
-def held_by(lane: Lane, data: bytes, read: int) -> int:
+def held_by(decoder: Decoder, data: bytes, read: int) -> int:
     """Feed ``data`` in reads of this size, and return how much more memory is in use after it (bytes)."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         for at in range(0, len(data), read):
-            lane.feed(data[at : at + read])
+            decoder.feed(data[at : at + read])
         return tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
 
 
 def test_endless_empty_fragments_hold_nothing() -> None:
-    lane = Lane(LARGEST)
-    lane.feed(masked(0x02, b""))
-    assert held_by(lane, 20_000 * masked(0x00, b""), read=SLACK) < 1000
-    assert not lane.aside
+    decoder = Decoder(LARGEST)
+    decoder.feed(masked(0x02, b""))
+    assert held_by(decoder, 20_000 * masked(0x00, b""), read=SLACK) < 1000
+    assert not decoder.passthrough
 
 
 def test_a_frame_that_dribbles_in_holds_no_more_than_its_size() -> None:
     """Kept as they come, reads of two bytes would be objects of 35 bytes, each with a place in a list."""
     frame = masked(0x82, LARGEST * b"x")
-    assert held_by(Lane(LARGEST), frame[:-1], read=2) < LARGEST + SLACK
+    assert held_by(Decoder(LARGEST), frame[:-1], read=2) < LARGEST + SLACK
 
 
 def test_fragments_and_a_frame_to_come_hold_no_more_than_a_message_may() -> None:
     """A frame whose header says that the message will be too large is not waited for."""
-    lane = Lane(LARGEST)
+    decoder = Decoder(LARGEST)
     begun, too_much = masked(0x02, LARGEST * b"x"), masked(0x00, LARGEST * b"x")
-    assert held_by(lane, begun + too_much[:-1], read=SLACK) < LARGEST + SLACK
-    assert lane.aside
+    assert held_by(decoder, begun + too_much[:-1], read=SLACK) < LARGEST + SLACK
+    assert decoder.passthrough

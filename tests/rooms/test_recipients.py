@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trioecho.limits import Audience
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch
-from trioecho.rooms.recipients import who_gets_what
+from trioecho.rooms.recipients import recipients_of
 
 MEMBERS = ["Ada", "Bo", "Cy", "never says a word"]
 
@@ -32,7 +32,7 @@ def test_everybody_gets_what_is_theirs_in_the_order_of_arrival(
     said: list[tuple[str | None, list[str]]], to: Audience
 ) -> None:
     taken = [Batch(who, b"".join(map(frames.encode, texts)), len(texts)) for who, texts in said]
-    everything, apart = who_gets_what(taken, to)
+    everything, apart = recipients_of(taken, to)
     for member in MEMBERS:
         theirs = [text for who, texts in said if should_get(member, who, to) for text in texts]
         batch = apart.get(member, everything)

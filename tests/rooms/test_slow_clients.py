@@ -75,8 +75,8 @@ async def test_the_others_lose_nothing_and_are_held_up_for_the_stall_limit_at_mo
         assert longest < (STALL_LIMIT if policy == "wait" else 0.0) + SLACK
         for peer in stuck:
             peer.vanish(reset=True)
-        await server.event("left", room="/", count=STUCK)
-        left = server.find("left", room="/")
+        await server.event("disconnected", room="/", count=STUCK)
+        left = server.find("disconnected", room="/")
         why = {"wait": "slow", "disconnect": "full"}.get(policy, "lost")
         assert [entry["why"] for entry in left] == [why] * STUCK
 
@@ -92,8 +92,8 @@ async def test_the_log_says_what_was_dropped(policy: WhenSlow) -> None:
         assert {entry["address"] for entry in begun} == addresses and len(begun) == STUCK
         for peer in stuck:
             peer.vanish(reset=True)
-        await server.event("left", room="/", count=STUCK)
-        for entry in server.find("left", room="/"):
+        await server.event("disconnected", room="/", count=STUCK)
+        for entry in server.find("disconnected", room="/"):
             assert entry["dropped"] > COUNT // 4
             assert entry["sent"] + entry["dropped"] + entry["unsent"] == COUNT
 

@@ -64,7 +64,7 @@ async def test_wait_loses_nothing_and_publishers_wait(autojump_clock: trio.testi
         await hears(heard, count)
         assert got == heard == texts(count)
         assert sent[-1] - sent[0] > 2 * STALL_LIMIT, "the publisher was not held"
-        assert server.counters.left == {}
+        assert server.counters.disconnected == {}
         nursery.cancel_scope.cancel()
 
 
@@ -92,7 +92,7 @@ async def test_one_deadline_for_all_who_are_full_then_they_are_gone(
         assert sent[-1] - began == pytest.approx(STALL_LIMIT)
         assert server.hub.rooms == {"/": 2}
         await trio.sleep(STALL_LIMIT)
-        assert server.counters.left == {"slow": stuck}
+        assert server.counters.disconnected == {"slow": stuck}
         nursery.cancel_scope.cancel()
 
 
@@ -183,8 +183,8 @@ async def test_without_waiting_nobody_is_held_up(
             await trio.testing.wait_all_tasks_blocked()
             assert server.counters.messages_out == len(stuck_gets)
             assert server.counters.messages_dropped == count - len(stuck_gets)
-            left = {"left": 1}
-        assert server.counters.left == left
+            left = {"client-closed": 1}
+        assert server.counters.disconnected == left
         nursery.cancel_scope.cancel()
 
 

@@ -120,7 +120,7 @@ async def test_when_the_clients_are_gone_no_task_is_left_of_them() -> None:
             await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
         assert trio.lowlevel.current_statistics().tasks_living == before
-        assert server.counters.left == {"left": 1, "lost": 1}
+        assert server.counters.disconnected == {"client-closed": 1, "lost": 1}
 
 
 async def test_an_error_of_the_application_ends_the_server_with_it() -> None:

@@ -47,7 +47,7 @@ async def test_a_bug_while_a_client_is_read_ends_that_client_with_1011() -> None
             await talk(one, two)
             listener.streams[0].read_fault = False
             await victim.send(close(1011))
-            await server.event("left", why="bug", code=1011)
+            await server.event("disconnected", why="bug", code=1011)
             await talk(one, two)
 
 
@@ -58,7 +58,7 @@ async def test_a_bug_while_a_client_is_sent_to_ends_that_client_only() -> None:
             await talk(one, two)
             await server.event("message", level="error")
             victim.vanish(reset=False)
-            await server.event("left", why="bug")
+            await server.event("disconnected", why="bug")
             await talk(one, two)
 
 

@@ -73,7 +73,7 @@ async def test_a_wrong_request_is_answered_with_its_status_and_one_line(misdeed:
 async def test_an_odd_but_right_request_is_accepted(oddity: str) -> None:
     async with unharmed() as server, connected(server.url) as peer:
         await peer.shake_hands(ACCEPTED[oddity])
-        await server.event("came", address=peer.address)
+        await server.event("connected", address=peer.address)
 
 
 async def test_endless_headers_are_answered_with_431_and_the_end() -> None:
@@ -161,9 +161,9 @@ async def test_a_connection_over_the_limit_is_answered_with_503() -> None:
             async with connected(server.url) as peer:
                 status, head, _ = await peer.read_response()
                 assert status == 503 and b"Retry-After: 5" in head.split(b"\r\n")
-        await server.event("left", room="/")
+        await server.event("disconnected", room="/")
         async with joined(server.url):
-            await server.event("came", count=2, room="/")
+            await server.event("connected", count=2, room="/")
 
 
 async def test_a_room_over_the_limit_is_answered_with_503() -> None:
@@ -173,6 +173,6 @@ async def test_a_room_over_the_limit_is_answered_with_503() -> None:
                 await peer.send(request(b"/b"))
                 status, head, _ = await peer.read_response()
                 assert status == 503 and b"Retry-After: 5" in head.split(b"\r\n")
-        await server.event("left", count=2, room="/a")
+        await server.event("disconnected", count=2, room="/a")
         async with joined(server.url, b"/b"):
-            await server.event("came", room="/b")
+            await server.event("connected", room="/b")

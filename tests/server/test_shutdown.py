@@ -39,7 +39,7 @@ async def test_shutdown_delivers_what_was_taken_then_says_1001_and_returns(
         with trio.fail_after(1):
             await server.shutdown()
             await server.shutdown()
-        assert server.counters.left == {"shutdown": 2}
+        assert server.counters.disconnected == {"shutdown": 2}
     assert heard == [str(number) for number in range(100)]
     for each in said.values():
         assert each == [*[("text", message) for message in heard], ("close", 1001)]
@@ -60,7 +60,7 @@ async def test_shutdown_delivers_a_backlog_to_who_still_takes_it(
         assert await late.rest() == [*[("text", message) for message in sent], ("close", 1001)]
         assert trio.current_time() < 5
         await trio.testing.wait_all_tasks_blocked()
-        assert server.counters.left == {"shutdown": 1}
+        assert server.counters.disconnected == {"shutdown": 1}
         assert (server.counters.messages_out, server.counters.messages_unsent) == (20, 0)
 
 
@@ -74,7 +74,7 @@ async def test_who_does_not_answer_is_cut_when_the_shutdown_timeout_is_over(
         began = trio.current_time()
         await server.shutdown()
         assert trio.current_time() - began == pytest.approx(3)
-        assert server.counters.left == {"cut": 1}
+        assert server.counters.disconnected == {"cut": 1}
         assert (await silent.rest())[-1:] != [("close", 1001)]
 
 
@@ -94,4 +94,4 @@ async def test_a_cancelled_shutdown_goes_on(autojump_clock: trio.testing.MockClo
             await server.shutdown()
         nursery.start_soon(peer.rest)
         await server.shutdown()
-        assert server.counters.left == {"shutdown": 1}
+        assert server.counters.disconnected == {"shutdown": 1}

@@ -61,7 +61,7 @@ async def test_what_breaks_the_protocol_is_answered_with_its_code_and_the_end(wr
             assert await peer.read_to_end() == b""
             assert await reader.read_frame() == (TEXT, b"before")
             address = peer.address
-        await server.event("left", address=address, code=code)
+        await server.event("disconnected", address=address, code=code)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ async def test_a_close_is_answered_with_its_own_code_and_the_end(code: int) -> N
         await peer.send(close(code, b"bye"))
         assert await peer.read_close() == code
         assert await peer.read_to_end() == b""
-        left = await server.event("left", address=peer.address)
-        assert (left["why"], left["code"], left["reason"]) == ("left", code, "bye")
+        left = await server.event("disconnected", address=peer.address)
+        assert (left["why"], left["code"], left["reason"]) == ("client-closed", code, "bye")
 
 
 async def test_a_close_without_a_code_is_answered() -> None:
@@ -102,7 +102,7 @@ async def test_a_close_without_a_code_is_answered() -> None:
         opcode, _ = await peer.read_frame()
         assert opcode == CLOSE
         assert await peer.read_to_end() == b""
-        assert (await server.event("left", address=peer.address))["why"] == "left"
+        assert (await server.event("disconnected", address=peer.address))["why"] == "client-closed"
 
 
 async def test_what_comes_after_a_close_is_ignored() -> None:
@@ -111,7 +111,7 @@ async def test_what_comes_after_a_close_is_ignored() -> None:
         assert await peer.read_close() == 1000
         assert await peer.read_to_end() == b""
         assert await reader.read_frame() == (TEXT, b"last")
-        assert (await server.event("left", address=peer.address))["received"] == 1
+        assert (await server.event("disconnected", address=peer.address))["received"] == 1
 
 
 async def test_a_ping_is_answered_with_its_payload_also_inside_a_message() -> None:
@@ -144,7 +144,7 @@ async def test_a_client_that_was_too_slow_is_told_1008_when_it_reads_again(when_
             assert await slow.read_close() == 1008
             await slow.send(close(1008))
             assert await slow.read_to_end() == b""
-            left = await server.event("left", address=slow.address)
+            left = await server.event("disconnected", address=slow.address)
             assert left["why"] == {"wait": "slow", "disconnect": "full"}[when_slow]
             assert left["code"] == 1008
 
@@ -159,4 +159,4 @@ async def test_a_shutdown_closes_with_1001_after_what_was_taken() -> None:
                 assert await each.read_close() == 1001
                 await each.send(close(1001))
                 assert await each.read_to_end() == b""
-        assert len(server.find("left", why="shutdown", code=1001)) == 2
+        assert len(server.find("disconnected", why="shutdown", code=1001)) == 2

@@ -64,7 +64,7 @@ async def test_curl_listens_to_websocket_clients_as_its_messages_come() -> None:
         async with trio.open_nursery() as nursery:
             curl = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
             nursery.start_soon(curl.wait)
-            await server.event("came", kind="events", room="/room")
+            await server.event("connected", kind="events", room="/room")
             assert curl.stdout is not None
             heard = b""
             for opcode, payload, event in (
@@ -77,8 +77,8 @@ async def test_curl_listens_to_websocket_clients_as_its_messages_come() -> None:
                 while not heard.endswith(event.encode()):
                     heard += await curl.stdout.receive_some()
             curl.terminate()
-            left = await server.event("left", kind="events")
-            assert (left["why"], left["sent"], left["room"]) == ("left", 4, "/room")
+            left = await server.event("disconnected", kind="events")
+            assert (left["why"], left["sent"], left["room"]) == ("client-closed", 4, "/room")
 
 
 async def test_the_head_says_what_proxies_and_browsers_need_and_head_shows_it_alone() -> None:
@@ -99,8 +99,8 @@ async def test_the_head_says_what_proxies_and_browsers_need_and_head_shows_it_al
                     assert await peer.is_ended()
                 else:
                     await peer.read_until(b": listening\n\n")
-        await server.event("left", kind="events")
-        assert len(server.find("came", kind="events")) == 1
+        await server.event("disconnected", kind="events")
+        assert len(server.find("connected", kind="events")) == 1
 
 
 async def test_a_room_too_many_is_refused_and_the_connection_goes_on_no_further() -> None:
@@ -116,7 +116,7 @@ async def test_a_stream_that_is_not_read_is_a_slow_client_and_the_others_lose_no
         async with asking(server.url) as slow, joined(server.url, b"/room") as reader:
             slow.take_little()
             await slow.send(head_of("/room", headers=EVENTS))
-            await server.event("came", kind="events")
+            await server.event("connected", kind="events")
             sent = 150
             for number in range(sent):
                 message = number.to_bytes(2) + bytes(100_000)
@@ -124,12 +124,12 @@ async def test_a_stream_that_is_not_read_is_a_slow_client_and_the_others_lose_no
                 assert await reader.read_frame() == (BINARY, message)
             if policy in ("wait", "disconnect"):
                 why = {"wait": "slow", "disconnect": "full"}[policy]
-                left = await server.event("left", kind="events", why=why)
+                left = await server.event("disconnected", kind="events", why=why)
                 assert left["dropped"] == 0
             else:
                 await server.event("dropping", kind="events", room="/room")
                 slow.vanish(reset=True)
-                left = await server.event("left", kind="events")
+                left = await server.event("disconnected", kind="events")
                 assert left["sent"] + left["dropped"] + left["unsent"] == sent and left["dropped"] > 0
         counters = server.server.counters
         assert counters.messages_dropped == left["dropped"]
@@ -145,7 +145,7 @@ async def test_a_shutdown_delivers_what_was_taken_and_ends_the_stream() -> None:
             nursery.start_soon(server.server.shutdown)
             stream = await peer.read_to_end()
         assert parsed(stream) == [str(number) for number in range(100)]
-        assert server.find("left", kind="events", why="shutdown", sent=100)
+        assert server.find("disconnected", kind="events", why="shutdown", sent=100)
 
 
 async def test_a_quiet_stream_gets_a_comment_in_each_ping_interval(
@@ -177,7 +177,7 @@ async def test_a_stream_that_takes_nothing_after_a_comment_is_dead(
         pass
     await server.hub.publish("/room", "never taken")
     await trio.sleep(32)
-    assert server.counters.left == {"dead": 1}
+    assert server.counters.disconnected == {"dead": 1}
     nursery.cancel_scope.cancel()
 
 

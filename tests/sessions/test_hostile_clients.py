@@ -23,7 +23,7 @@ async def test_a_ping_after_our_close_frame_is_not_answered() -> None:
             assert await peer.read_close() == 1009
             await peer.send(frame(PING, b"?") + frame(PING, b"?") + close(1009) + frame(PING, b"?"))
             assert await peer.read_to_end() == b""
-        await server.event("left", room="/", code=1009)
+        await server.event("disconnected", room="/", code=1009)
 
 
 async def test_pings_and_a_close_in_answer_to_a_shutdown_harm_nobody() -> None:
@@ -47,7 +47,7 @@ async def test_two_oversize_messages_in_one_read_are_answered_once() -> None:
             await peer.send(OVERSIZE * 2)
             assert await peer.read_close() == 1009
             assert await peer.read_to_end() == b""
-        await server.event("left", room="/", why="too-big", code=1009)
+        await server.event("disconnected", room="/", why="too-big", code=1009)
 
 
 async def say_nothing(peer: Peer) -> None:
@@ -109,7 +109,7 @@ async def test_a_peer_that_vanishes_is_gone_and_forgotten(
         address = peer.address
         await stage(peer)
         peer.vanish(reset=reset)
-        await server.event("left", "vanished", "refused", address=address)
+        await server.event("disconnected", "vanished", "refused", address=address)
         assert server.server.hub.rooms == {"/healthy": 2}
 
 
@@ -125,7 +125,7 @@ async def test_a_peer_that_ends_its_half_only_is_let_go_and_its_messages_are_rel
         await peer.send(frame(TEXT, b"goodbye"))
         await peer.stream.send_eof()
         assert await reader.read_frame() == (TEXT, b"goodbye")
-        await server.event("left", address=peer.address, why="lost", code=1006)
+        await server.event("disconnected", address=peer.address, why="lost", code=1006)
         await peer.wait_gone()
 
 
@@ -136,10 +136,10 @@ async def test_a_peer_that_pings_without_end_and_reads_nothing_takes_no_memory_a
             open_websocket_url(server.url) as other,
             joined(server.url, stuck=True) as peer,
         ):
-            await server.event("came", count=3)
+            await server.event("connected", count=3)
             before = server.memory
             await peer.send_until_refused(frame(PING, b"x" * 125) * 1000)
-            left = await server.event("left")
+            left = await server.event("disconnected")
             assert (left["address"], left["why"]) == (peer.address, "dead")
             assert server.memory - before < 4 * MIB
             await one.send_message("still there?")
@@ -162,7 +162,7 @@ async def test_endless_empty_fragments_take_no_memory() -> None:
 
 async def test_endless_fragments_of_a_text_larger_in_bytes_than_in_characters_take_no_memory() -> None:
     async with running("--max-message-size", "1KiB") as server, joined(server.url) as peer:
-        await server.event("came")
+        await server.event("connected")
         before = server.memory
         await peer.send(frame(TEXT, "é".encode() * 500, final=False))
         async with trio.open_nursery() as nursery:
@@ -175,4 +175,4 @@ async def test_endless_fragments_of_a_text_larger_in_bytes_than_in_characters_ta
             assert server.memory - before < 4 * MIB
             address = peer.address
             peer.vanish(reset=True)
-            await server.event("left", address=address, why="too-big")
+            await server.event("disconnected", address=address, why="too-big")

@@ -43,7 +43,7 @@ async def test_the_dead_are_found_within_interval_plus_timeout(
             await trio.sleep(min(interval, patience) / 100)
             for gone in set(peers) - set(server.hub.rooms) - set(found):
                 found[gone] = trio.current_time()
-        assert server.counters.left == {"dead": len(peers)}
+        assert server.counters.disconnected == {"dead": len(peers)}
         for room, last_sign in last_signs.items():
             # Rooms are looked at a hundredth of the shorter time apart.
             assert patience <= found[room] - last_sign <= (interval + patience) * 1.011
@@ -69,7 +69,7 @@ async def test_messages_are_as_good_as_an_answer(autojump_clock: trio.testing.Mo
             await peer.send("still here")
         assert server.hub.rooms == {"/": 1}
         await trio.sleep(10.1)
-        assert server.counters.left == {"dead": 1}
+        assert server.counters.disconnected == {"dead": 1}
 
 
 async def test_who_takes_bytes_and_who_is_held_by_its_room_are_not_dead(
@@ -110,12 +110,12 @@ async def test_who_takes_bytes_and_who_is_held_by_its_room_are_not_dead(
             await trio.sleep(1)
             rounds += sent == before
         assert rounds > 200, "the publisher was not held"
-        assert server.counters.left == {}
+        assert server.counters.disconnected == {}
         assert server.hub.rooms == {"/": 2}
         # And when it takes no more, it is dead; then the publisher is free again.
         assert sent < 200
         await trio.sleep(20.1)
-        assert server.counters.left == {"dead": 1}
+        assert server.counters.disconnected == {"dead": 1}
         assert sent == 200
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioecho.protocol import frames
-from trioecho.protocol.decoder import Lane
+from trioecho.protocol.decoder import Decoder
 from trioecho.transport.wire import NOT_NOW, Wire
 
 PONG = b"\x8a\x04pong"
@@ -235,7 +235,7 @@ async def test_a_connection_that_is_gone_is_reported_to_whoever_writes(streams: 
 
 async def test_no_frame_passes_before_the_answer_to_the_handshake() -> None:
     async with small_sockets() as (near, far):
-        wire = Wire(near, Lane(100), WireOwner(_fail, _fail), head=b"the request")
+        wire = Wire(near, Decoder(100), WireOwner(_fail, _fail), head=b"the request")
         assert wire.write_now(frame("early")) == NOT_NOW
         assert await wire.receive_some() == b"the request"
         answer = bytes((0x88,)) + b" begins like a close frame"

@@ -73,17 +73,17 @@ async def test_what_is_owed_is_settled_once_before_the_library_hears_of_the_end(
             await trio.lowlevel.checkpoint()
             order.append("published")
 
-        async def settle() -> None:
+        async def flush() -> None:
             await trio.lowlevel.checkpoint()
-            order.append("settled")
+            order.append("flushed")
 
-        wire = open_wire(near, publish=publish, settle=settle)
+        wire = open_wire(near, publish=publish, flush=flush)
         await far.send_all(masked(0x81, b"one") + end)
         await far.aclose()
         while data := await wire.receive_some():
             assert data == end
             order.append("told")
-        assert order == ["published", "settled", "told"]
+        assert order == ["published", "flushed", "told"]
 
 
 async def test_after_our_close_frame_a_clients_messages_are_forgotten() -> None:

@@ -62,11 +62,11 @@ async def test_it_adds_up_with_what_was_sent() -> None:
             assert there["trioecho_fan_out_seconds_sum",] > 0
             await other.send(close())
             await other.read_close()
-        await server.event("left", count=3)
+        await server.event("disconnected", count=3)
         gone = await scrape(server)
         for counter in ("messages_received", "messages_sent", "sent_bytes", "clients"):
             assert gone[f"trioecho_{counter}_total",] == there[f"trioecho_{counter}_total",]
-        assert gone["trioecho_disconnects_total", "left"] >= 1
+        assert gone["trioecho_disconnects_total", "client-closed"] >= 1
         assert sum(value for key, value in gone.items() if key[0] == "trioecho_disconnects_total") == 3
         assert gone["trioecho_connections", "websocket"] == gone["trioecho_rooms", "2-10"] == 0
 
@@ -86,7 +86,7 @@ async def test_it_adds_up_with_what_was_dropped(policy: str) -> None:
             assert dropped > 0 and 0 < pending <= 2**20
             figures = (await fetch(server.url, "/room", headers={"Accept": "application/json"})).value
             assert figures["dropped"] == dropped and figures["pending_bytes"] == pending
-        await server.event("left", count=2)
+        await server.event("disconnected", count=2)
         gone = await scrape(server)
         unsent = gone["trioecho_messages_unsent_total",]
         assert gone["trioecho_messages_dropped_total", policy] == dropped

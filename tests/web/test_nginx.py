@@ -114,7 +114,7 @@ async def test_all_four_ways_work_through_it(prefix: str, folder: Path) -> None:
                 assert "This is trioecho" in await curl(url)
                 html = await curl("-H", "Accept: text/html", url)
                 assert html.startswith("<!doctype html>")
-            await server.event("left", count=3, room="/news of today")
+            await server.event("disconnected", count=3, room="/news of today")
         assert not server.tracebacks
 
 

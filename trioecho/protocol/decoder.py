@@ -1,5 +1,5 @@
 """
-The express lane: a client's bytes in, its messages out as frames for everybody else.
+The express decoder: a client's bytes in, its messages out as frames for everybody else.
 
 trio-websocket and wsproto take some 40 microseconds a message; this loop takes one or two. It takes what
 a well-behaved client sends: text and binary messages, whole or in fragments, within the size limit and in
@@ -18,7 +18,7 @@ from typing import Final
 
 from trioecho.protocol.frames import BINARY, CLOSE, TEXT, data_frame, xor
 
-__all__ = ["Lane"]
+__all__ = ["Decoder"]
 
 WHOLE: Final = 1
 CONTROL: Final = 2
@@ -42,12 +42,13 @@ KINDS: Final = {
 FIN: Final = 0x80
 
 
-class Lane:
+class Decoder:
     """
     One client's frames, decoded as they arrive.
 
-    ``aside`` is true once something came that the lane leaves to trio-websocket: from then on every byte
-    goes there; but if ``too_big`` is, a message was larger than allowed, and all from it on is ignored.
+    ``passthrough`` is true once something came that the decoder leaves to trio-websocket: from then on
+    every byte goes there; but if ``too_big`` is, a message was larger than allowed, and all from it on is
+    ignored.
     ``closed`` is true once the client's close frame has passed: what follows it is ignored
     (RFC 6455, 5.5.1). Set ``closing`` when our own close frame is out: of what still comes, only the
     client's close frame matters then, and a ping must not be answered any more. ``waiting`` is to be fed
@@ -63,15 +64,15 @@ class Lane:
         "_opcode",
         "_prefix",
         "_utf8",
-        "aside",
         "closed",
         "closing",
+        "passthrough",
         "too_big",
         "waiting",
     )
 
     def __init__(self, max_message_size: int, prefix: bytes = b"") -> None:
-        self.aside = False
+        self.passthrough = False
         self.closed = False
         self.closing = False
         self.too_big = False
@@ -94,13 +95,13 @@ class Lane:
         Take the next bytes from the client.
 
         Returns the messages that are complete, each as one unmasked frame (a text with the prefix), and
-        the bytes that are for trio-websocket: control frames, or all that is left once the lane is aside.
+        the bytes that are for trio-websocket: control frames, or all that is left once it passes through.
         What comes after a control frame waits in ``waiting`` until that has been seen to: a ping between two
         messages is answered between them.
         """
         if self.closed or self.too_big:
             return [], b""
-        if self.aside:
+        if self.passthrough:
             return [], bytes(data)
         if self._held:
             self._held += data
@@ -115,7 +116,7 @@ class Lane:
             first, second = data[at], data[at + 1]
             kind = KINDS.get(first)
             if kind is None or second < 0x80:  # unknown, or not masked
-                return frames, self._step_aside(rest, data[at:])
+                return frames, self._pass_through(rest, data[at:])
             if rest and kind != CONTROL:
                 self.waiting = bytes(data[at:])
                 return frames, b"".join(rest)
@@ -128,10 +129,10 @@ class Lane:
                 shortest = 126 if length == 126 else 65_536
                 length = int.from_bytes(data[at + 2 : start - 4], "big")
                 if length < shortest or kind == CONTROL:
-                    return frames, self._step_aside(rest, data[at:])
+                    return frames, self._pass_through(rest, data[at:])
             if length > self._allowed and kind != CONTROL:
                 if length >> 63:  # no length at all (5.2)
-                    return frames, self._step_aside(rest, data[at:])
+                    return frames, self._pass_through(rest, data[at:])
                 return frames, self._give_up(rest)
             stop = start + length
             if stop > end:
@@ -147,12 +148,12 @@ class Lane:
                 payload = xor(data[start:stop], data[start - 4 : start])
                 if kind == WHOLE:
                     if self._fragments is not None or (first == TEXT and not _is_utf8(payload)):
-                        return frames, self._step_aside(rest, data[at:])
+                        return frames, self._pass_through(rest, data[at:])
                     if first == TEXT and self._prefix:
                         payload = self._prefix + payload
                     frames.append(data_frame(first, payload))
                 elif not self._add_fragment(kind, first, payload):
-                    return frames, self._step_aside(rest, data[at:])
+                    return frames, self._pass_through(rest, data[at:])
                 elif kind == END:
                     frames.append(self._take_message())
             at = stop
@@ -194,13 +195,13 @@ class Lane:
 
     def _give_up(self, rest: list[bytes]) -> bytes:
         """Forget a message that is too large, and ignore all that follows."""
-        self.aside = self.too_big = True
+        self.passthrough = self.too_big = True
         self._fragments = self._utf8 = None
         return b"".join(rest)
 
-    def _step_aside(self, rest: list[bytes], data: bytes | bytearray) -> bytes:
+    def _pass_through(self, rest: list[bytes], data: bytes | bytearray) -> bytes:
         """Leave ``data`` and all that follows to trio-websocket, with the fragments it has not seen yet."""
-        self.aside = True
+        self.passthrough = True
         if self._fragments is not None:
             # One frame that says what they said: not final, and masked with zeros.
             head = bytearray(data_frame(FIN | self._opcode, self._fragments))

@@ -22,26 +22,26 @@ class Batch:
     """
     ``count`` messages as ``frames``, from ``sender`` (``None``: the application).
 
-    ``settled``, if given, is set when the room has handed the batch, and with it all that came before, to
+    ``flushed``, if given, is set when the room has handed the batch, and with it all that came before, to
     every outbox; a batch without messages can carry it through the room as a mark. ``events`` is the batch
     once more as Server-Sent Events, made when the first event stream needs it.
     """
 
-    __slots__ = ("_events", "cost", "count", "frames", "sender", "settled")
+    __slots__ = ("_events", "cost", "count", "flushed", "frames", "sender")
 
     def __init__(
         self,
         sender: object | None,
         frames: bytes,
         count: int,
-        settled: trio.Event | None = None,
+        flushed: trio.Event | None = None,
         events: bytes | None = None,
     ) -> None:
         self.sender = sender
         self.frames = frames
         self.count = count
         self.cost = len(frames) + BATCH_COST
-        self.settled = settled
+        self.flushed = flushed
         self._events = events
 
     @property

@@ -123,7 +123,7 @@ class Hub:
         outbox = room.members.pop(member, None)
         if outbox is not None:
             room.dropped += outbox.dropped
-        room.freed()
+        room.on_space()
         if not room.members and self._rooms.get(room.name) is room:
             del self._rooms[room.name]
             room.end()

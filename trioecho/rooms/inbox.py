@@ -41,8 +41,8 @@ class Inbox:
         if self._line or self._bytes >= self._limit:
             await self._line.park()
         if self._closed:
-            if batch.settled is not None:
-                batch.settled.set()
+            if batch.flushed is not None:
+                batch.flushed.set()
             return
         self._batches.append(batch)
         self._bytes += batch.cost

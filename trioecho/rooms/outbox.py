@@ -1,7 +1,7 @@
 """
 One client's bounded outbound queue, and what happens at its bound.
 
-While a client keeps up, nothing is queued: each batch goes straight to the kernel. The memory channel and
+While a client keeps up, nothing is queued: each batch goes send_nowait to the kernel. The memory channel and
 the writer task exist only while there is a backlog, because an idle client should cost little memory and
 a busy one no trip through the scheduler. The channel itself has no bound in batches; the outbox bounds
 it in bytes, which is what memory is made of.
@@ -35,13 +35,13 @@ class Owner(Protocol):
     def start_writer(self) -> None:
         """Start a task that runs :meth:`Outbox.drain`."""
 
-    def first_drop(self) -> None:
+    def on_first_drop(self) -> None:
         """The first message was dropped."""
 
     def end(self, why: Disconnect) -> None:
         """Disconnect the client."""
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         """There is room again in an outbox that was full."""
 
 
@@ -142,7 +142,7 @@ class Outbox:
             self._owner.end(FULL)
             return True
         if not self.dropped:
-            self._owner.first_drop()
+            self._owner.on_first_drop()
         if policy == "drop-oldest":
             while self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
                 oldest = self._take_one()
@@ -221,7 +221,7 @@ class Outbox:
             self.pending_bytes -= batch.cost
             self._to_catch_up -= batch.cost
         if self.full_since is not None:
-            self._owner.freed()
+            self._owner.on_space()
             if self._to_catch_up <= 0:
                 self.full_since = None
         if not self.pending_bytes:
@@ -251,7 +251,7 @@ class Outbox:
         if self._caught_up is not None:
             self._caught_up.set()
         if self.full_since is not None:
-            self._owner.freed()
+            self._owner.on_space()
 
     def give_up(self, batch: Batch) -> None:
         """Disconnect the client, which held the room too long; ``batch``, still the room's, is unsent."""
@@ -280,9 +280,9 @@ def offer_to_all(outboxes: Iterable[Outbox], batch: Batch) -> list[Outbox]:
     for outbox in outboxes:
         if not outbox._behind:
             wire, written = outbox._wire, 0
-            if (straight := wire.straight) is not None:  # type: ignore[union-attr]
+            if (send_nowait := wire.send_nowait) is not None:  # type: ignore[union-attr]
                 try:
-                    written = straight(frames)
+                    written = send_nowait(frames)
                 except OSError:  # no room, or broken: the writer finds out which
                     pass
                 if written == size:

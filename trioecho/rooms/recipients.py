@@ -9,10 +9,10 @@ from __future__ import annotations
 from trioecho.limits import Audience
 from trioecho.rooms.batch import Batch
 
-__all__ = ["who_gets_what"]
+__all__ = ["recipients_of"]
 
 
-def who_gets_what(batches: list[Batch], to: Audience) -> tuple[Batch | None, dict[object, Batch | None]]:
+def recipients_of(batches: list[Batch], to: Audience) -> tuple[Batch | None, dict[object, Batch | None]]:
     """
     Decide who gets what of ``batches``: what everybody gets, and what single senders get instead.
 

@@ -19,7 +19,7 @@ from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.inbox import Inbox
 from trioecho.rooms.outbox import Outbox, offer_to_all
-from trioecho.rooms.recipients import who_gets_what
+from trioecho.rooms.recipients import recipients_of
 
 __all__ = ["Member", "Room"]
 
@@ -106,11 +106,11 @@ class Room:
         else:
             await self._inbox.put(batch)
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Wait until all that has been published so far is written or in the outboxes."""
-        settled = trio.Event()
-        await self._inbox.put(Batch(None, b"", 0, settled))
-        await settled.wait()
+        flushed = trio.Event()
+        await self._inbox.put(Batch(None, b"", 0, flushed))
+        await flushed.wait()
 
     async def finish(self, deadline: float) -> None:
         """
@@ -121,14 +121,14 @@ class Room:
         """
         self._finishing = True
         self._finish_from, self._finish_by = trio.current_time(), deadline
-        self.freed()
-        await self.settle()
+        self.on_space()
+        await self.flush()
 
     def end(self) -> None:
         """Stop the broadcaster, because nobody is in the room any more; publishers who wait are let go."""
         self._scope.cancel()
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         """Take notice that an outbox has room again, or that its client is gone."""
         if self._progress is not None:
             self._progress.set()
@@ -145,11 +145,11 @@ class Room:
                     self._last_cost = took if self._count(took) > 1 else 0.0
                     if held:
                         await self._wait_for(held)
-                    self._settle_taken()
+                    self._flush_taken()
         finally:
             # Nobody may wait for a mark that no one will reach.
             self._taken += self._inbox.close()
-            self._settle_taken()
+            self._flush_taken()
 
     def _count(self, took: float) -> int:
         """Count what has been fanned out, and return how many messages that were."""
@@ -164,10 +164,10 @@ class Room:
             self._counters.fan_out_seconds.add(took)
         return messages
 
-    def _settle_taken(self) -> None:
+    def _flush_taken(self) -> None:
         for batch in self._taken:
-            if batch.settled is not None:
-                batch.settled.set()
+            if batch.flushed is not None:
+                batch.flushed.set()
         self._taken.clear()
 
     async def _gather(self) -> None:
@@ -199,7 +199,7 @@ class Room:
 
     async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
-        everything, apart = who_gets_what(self._taken, self._limits.to)
+        everything, apart = recipients_of(self._taken, self._limits.to)
         held: dict[Outbox, Batch] = {}
         others: dict[Any, Outbox] = self.members
         if apart:

@@ -81,11 +81,11 @@ class Subscription:
             else:
                 self.outbox.close()
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         """Tell the room that there is room again."""
-        self.room.freed()
+        self.room.on_space()
 
-    def first_drop(self) -> None:
+    def on_first_drop(self) -> None:
         """Log that messages begin to be dropped."""
         logger.warning("a subscription of the application in %r does not keep up: dropping", self.room.name)
 

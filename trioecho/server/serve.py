@@ -171,7 +171,7 @@ async def serve(
             await hub.finish(began + limits.shutdown_timeout / 2)
             for connection in tuple(state.connections):
                 connection.end(SHUTDOWN)
-        left = hub.counters.left
+        left = hub.counters.disconnected
         log_event(
             logging.INFO,
             "stopped",

@@ -46,7 +46,7 @@ PIECE_BYTES = 64 * 1024
 RECEIVE_BYTES = 4 * 1024
 """How much is read at once, to be ignored (bytes)."""
 
-LEFT = Disconnect("left", NO_CLOSE_FRAME, "the client closed the connection")
+LEFT = Disconnect("client-closed", NO_CLOSE_FRAME, "the client closed the connection")
 
 
 class EventStream:
@@ -85,8 +85,8 @@ class EventStream:
         state.connections.add(self)
         try:
             there = len(self._room.members)
-            log_event(logging.INFO, "came", address=self.address, room=room, kind=self.kind, there=there)
-            state.hub.counters.came += 1
+            log_event(logging.INFO, "connected", address=self.address, room=room, kind=self.kind, there=there)
+            state.hub.counters.connected += 1
             self._limit_silence()
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -156,13 +156,13 @@ class EventStream:
         """Count and log the end of the client."""
         counters, outbox, why = self._state.hub.counters, self.outbox, self._why or disconnect.LOST
         unsent = outbox.unsent + self._writing
-        counters.left[why.name] += 1
+        counters.disconnected[why.name] += 1
         counters.messages_out += self.sent
         counters.messages_dropped += outbox.dropped
         counters.messages_unsent += unsent
         log_event(
             logging.INFO,
-            "left",
+            "disconnected",
             address=self.address,
             room=room.name,
             kind=self.kind,
@@ -195,12 +195,12 @@ class EventStream:
         """Whether nothing waits for it to be taken, or it has taken something since then."""
         return not self._writing or self._moved_at >= asked
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         """Tell the room that there is room again."""
         assert self._room is not None
-        self._room.freed()
+        self._room.on_space()
 
-    def first_drop(self) -> None:
+    def on_first_drop(self) -> None:
         """Log that messages begin to be dropped."""
         assert self._room is not None
         log_event(

@@ -27,7 +27,7 @@ from trioecho.disconnect import Disconnect
 from trioecho.http.upgrade import Upgrade
 from trioecho.log import log_event, logger
 from trioecho.protocol import frames
-from trioecho.protocol.decoder import Lane
+from trioecho.protocol.decoder import Decoder
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
@@ -100,9 +100,9 @@ class Session:
 
         """
         limits, hub = self._state.hub.limits, self._state.hub
-        lane = Lane(limits.max_message_size, limits.prefix.encode())
-        lane.waiting = upgrade.early
-        self._wire = Wire(self._transport, lane, self, upgrade.head)
+        decoder = Decoder(limits.max_message_size, limits.prefix.encode())
+        decoder.waiting = upgrade.early
+        self._wire = Wire(self._transport, decoder, self, upgrade.head)
         self.outbox = Outbox(self, limits, self._wire)
         # In the room before the client hears that it is: it misses nothing that comes after.
         self._room = hub.enter(upgrade.room, self)
@@ -124,10 +124,10 @@ class Session:
         self._wire.open()
         self.outbox.open()
         self._state.keepalive.add(self)
-        hub.counters.came += 1
+        hub.counters.connected += 1
         self._came = trio.current_time()
         there = len(self._room.members)
-        log_event(logging.INFO, "came", address=self.address, room=self._room.name, there=there)
+        log_event(logging.INFO, "connected", address=self.address, room=self._room.name, there=there)
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> None:
         """Run trio-websocket's reader, and what follows its end: the client's task."""
@@ -135,7 +135,7 @@ class Session:
             with self._scope:
                 await read()
             if self._why is None:
-                self._why = self._judge()
+                self._why = self._reason_for_end()
             await self._close()
         except Exception:
             self._why = disconnect.BUG
@@ -155,15 +155,15 @@ class Session:
             self._report()
             await trio.aclose_forcefully(self._transport)
 
-    def _judge(self) -> Disconnect:
+    def _reason_for_end(self) -> Disconnect:
         """Say why trio-websocket ended the connection."""
         closed = self._websocket.closed if self._websocket is not None else None
         if closed is None:
             return disconnect.LOST
         if closed.code in REASONS_OF_PROTOCOL and not self._wire.close_sent:
             return Disconnect(REASONS_OF_PROTOCOL[closed.code], closed.code, closed.reason or "")
-        if self._wire.lane.closed:
-            return disconnect.left(closed.code, closed.reason)
+        if self._wire.decoder.closed:
+            return disconnect.client_closed(closed.code, closed.reason)
         return disconnect.LOST
 
     # What the wire asks of it.
@@ -183,12 +183,12 @@ class Session:
         self._state.hub.counters.bytes_in += len(joined)
         await self._room.publish(Batch(self, joined, count))
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Before the connection ends, deliver what the client is owed: its own echo, above all."""
         with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._room.settle()
+            await self._room.flush()
             await self.outbox.wait_caught_up()
-        if self._wire.lane.too_big:
+        if self._wire.decoder.too_big:
             self.end(disconnect.TOO_BIG)
 
     # The end.
@@ -200,7 +200,7 @@ class Session:
             self.outbox.finish()
             await self.outbox.wait_caught_up()
         self._leave_room()
-        answered = self._wire.lane.closed and self._wire.close_sent
+        answered = self._wire.decoder.closed and self._wire.close_sent
         if answered or self._why.code == disconnect.NO_CLOSE_FRAME:
             return
         # A server that shuts down has a deadline for them all, and slow ones may still have much to read.
@@ -209,22 +209,22 @@ class Session:
             trio.move_on_after(timeout),
             contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
         ):
-            self._wire.lane.closing = True
+            self._wire.decoder.closing = True
             await self._wire.send_all(frames.close(self._why.code, self._why.reason))
             await self._hear_goodbye()
 
     async def _hear_goodbye(self) -> None:
         """Wait for the client's close frame, or its end: closing at once could destroy ours on its way."""
-        lane = self._wire.lane
-        out_of_step = lane.aside or lane.closed
+        decoder = self._wire.decoder
+        out_of_step = decoder.passthrough or decoder.closed
         if out_of_step and isinstance(self._transport, trio.abc.HalfCloseableStream):
             await self._transport.send_eof()  # its frames can't be told apart any more; its end can
-        lane.feed(lane.waiting)
-        while out_of_step or not lane.closed:
+        decoder.feed(decoder.waiting)
+        while out_of_step or not decoder.closed:
             data = await self._transport.receive_some(RECEIVE_BYTES)
             if not data:
                 break
-            lane.feed(data)
+            decoder.feed(data)
 
     def _leave_room(self) -> None:
         self._state.keepalive.remove(self)
@@ -239,14 +239,14 @@ class Session:
             counters.refused["vanished"] += 1
             log_event(logging.DEBUG, "vanished", address=self.address)
             return
-        counters.left[why.name] += 1
+        counters.disconnected[why.name] += 1
         counters.messages_in += self.messages_in
         counters.messages_out += outbox.sent
         counters.messages_dropped += outbox.dropped
         counters.messages_unsent += outbox.unsent
         log_event(
             logging.INFO,
-            "left",
+            "disconnected",
             address=self.address,
             room=self._room.name,
             why=why.name,
@@ -291,11 +291,11 @@ class Session:
         """Start the task that writes the backlog."""
         self._state.nursery.start_soon(self._write, self.outbox.drain)
 
-    def freed(self) -> None:
+    def on_space(self) -> None:
         """Tell the room that there is room again."""
-        self._room.freed()
+        self._room.on_space()
 
-    def first_drop(self) -> None:
+    def on_first_drop(self) -> None:
         """Log that messages begin to be dropped."""
         log_event(
             logging.WARNING,

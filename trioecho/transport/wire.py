@@ -5,7 +5,7 @@ Outbound it keeps frames whole. Its own writers and trio-websocket's control fra
 lock; when the kernel takes only part of a frame, the rest goes out before anything else; after a close
 frame nothing more is sent (RFC 6455, 5.5.1), whoever asks.
 
-Inbound it is the express lane's seat: ordinary messages leave it for the room, and only what is left over
+Inbound it is the express decoder's seat: ordinary messages leave it for the room, and only what is left over
 reaches trio-websocket.
 
 It gives up "one place that writes" for speed: :meth:`Wire.write_now` writes without a task of its own,
@@ -22,7 +22,7 @@ from typing import Protocol
 
 import trio
 
-from trioecho.protocol.decoder import Lane
+from trioecho.protocol.decoder import Decoder
 from trioecho.protocol.frames import CLOSE
 from trioecho.transport.socket_stream import PlainSocket
 
@@ -50,7 +50,7 @@ class Owner(Protocol):
     def publish(self, frames: list[bytes]) -> Awaitable[None]:
         """Take the messages of one read; while it waits, nothing more is read: TCP backpressure."""
 
-    def settle(self) -> Awaitable[None]:
+    def flush(self) -> Awaitable[None]:
         """
         Deliver what the client is owed.
 
@@ -64,8 +64,8 @@ class Wire(trio.abc.Stream):
     The stream under one connection; ``head`` is what trio-websocket reads first, the handshake.
 
     Attributes:
-        straight: the way into the kernel while whole frames may be written without waiting, or ``None``. The
-            fan-out writes through it, and hands what the kernel did not take to :meth:`keep_rest`.
+        send_nowait: the way into the kernel while whole frames may be written without waiting, or ``None``.
+            The fan-out writes through it, and hands what the kernel did not take to :meth:`keep_rest`.
         heard_at: when the client's last bytes came (trio time).
         moved_at: when the client last took bytes that it had kept waiting (trio time).
         publishing: whether the room is keeping the client's messages waiting.
@@ -76,31 +76,31 @@ class Wire(trio.abc.Stream):
     __slots__ = (
         "_broken",
         "_finished",
+        "_flushed",
         "_head",
         "_lock",
         "_opened",
         "_owner",
         "_plain",
         "_residue",
-        "_settled",
         "close_sent",
+        "decoder",
         "heard_at",
-        "lane",
         "moved_at",
         "publishing",
-        "straight",
+        "send_nowait",
         "transport",
     )
 
-    def __init__(self, transport: trio.abc.Stream, lane: Lane, owner: Owner, head: bytes) -> None:
+    def __init__(self, transport: trio.abc.Stream, decoder: Decoder, owner: Owner, head: bytes) -> None:
         self.transport = transport
-        self.lane = lane
+        self.decoder = decoder
         self.heard_at = self.moved_at = trio.current_time()
         self.publishing = self.close_sent = False
-        self.straight: Callable[[Buffer], int] | None = None
+        self.send_nowait: Callable[[Buffer], int] | None = None
         self._owner = owner
         self._head = head
-        self._settled = self._finished = False
+        self._flushed = self._finished = False
         self._opened: trio.Event | None = trio.Event()
         # Made when two writers may meet for the first time: most clients never have one that waits.
         self._lock: trio.Lock | None = None
@@ -119,7 +119,7 @@ class Wire(trio.abc.Stream):
         if self._opened is not None:
             self._opened.set()
             self._opened = None
-            self._straighten()
+            self._resume_send_nowait()
 
     def write_now(self, data: Buffer) -> int:
         """
@@ -128,10 +128,10 @@ class Wire(trio.abc.Stream):
         0: the kernel took them all. More: it took part, and :meth:`write` sends the rest before anything
         else. ``NOT_NOW``: nothing was written, and :meth:`write` is the way.
         """
-        if self.straight is None:
+        if self.send_nowait is None:
             return NOT_NOW
         try:
-            written = self.straight(data)
+            written = self.send_nowait(data)
         except OSError:  # no room, or broken: write() finds out which
             return NOT_NOW
         left = len(data) - written
@@ -142,7 +142,7 @@ class Wire(trio.abc.Stream):
     def keep_rest(self, data: Buffer, written: int) -> None:
         """Remember what the kernel did not take of ``data``: :meth:`write` sends it before anything else."""
         self._residue = memoryview(data)[written:]
-        self.straight = None
+        self.send_nowait = None
 
     async def write(self, batches: Sequence[bytes]) -> None:
         """
@@ -169,10 +169,10 @@ class Wire(trio.abc.Stream):
         closing = self.close_sent = self._opened is None and data[0] == CLOSE
         answering = self._opened is not None  # the handshake; nobody else writes yet
         if answering and self._plain is not None:
-            self.straight = self._plain.send
+            self.send_nowait = self._plain.send
         left = self.write_now(data)
         if answering or closing:
-            self.straight = None
+            self.send_nowait = None
         if left:
             async with self._turn():
                 await self._send((data,) if left == NOT_NOW else ())
@@ -186,11 +186,11 @@ class Wire(trio.abc.Stream):
             self._lock.acquire_nowait()  # without the trip through the scheduler that acquire() always makes
         except trio.WouldBlock:
             await self._lock.acquire()
-        self.straight = None
+        self.send_nowait = None
         try:
             yield
         finally:
-            self._straighten()
+            self._resume_send_nowait()
             self._lock.release()
 
     async def _send(self, parts: Sequence[Buffer]) -> None:
@@ -232,10 +232,10 @@ class Wire(trio.abc.Stream):
             await self._plain.wait_send_all_might_not_block()
             self.moved_at = trio.current_time()
 
-    def _straighten(self) -> None:
+    def _resume_send_nowait(self) -> None:
         """Let frames be written without waiting, if nothing stands in the way."""
         if self._plain is not None and self._residue is None and not self.close_sent:
-            self.straight = self._plain.send
+            self.send_nowait = self._plain.send
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the network may take more; here for trio's Stream interface."""
@@ -260,21 +260,21 @@ class Wire(trio.abc.Stream):
         while True:
             if self._finished or self.close_sent:
                 raise trio.ClosedResourceError("trio-websocket has ended the connection")
-            data: bytes | bytearray = self.lane.waiting
-            self.lane.waiting = b""
+            data: bytes | bytearray = self.decoder.waiting
+            self.decoder.waiting = b""
             if not data:
                 data = await self.transport.receive_some(RECEIVE_BYTES)
                 if not data:
                     return b""
                 self.heard_at = trio.current_time()
-            frames, rest = self.lane.feed(data)
+            frames, rest = self.decoder.feed(data)
             if frames:
                 self.publishing = True
                 await self._owner.publish(frames)
                 self.publishing = False
-            if (self.lane.closed or self.lane.aside) and not self._settled:
-                self._settled = True
-                await self._owner.settle()
+            if (self.decoder.closed or self.decoder.passthrough) and not self._flushed:
+                self._flushed = True
+                await self._owner.flush()
             if rest:
                 return rest
 

@@ -87,7 +87,7 @@ class ServerCollector(Collector):
     def _so_far(self) -> Iterator[Metric]:
         counters, clients = self._state.hub.counters, self._state.clients
         counts = {
-            "clients": ("Clients that came.", counters.came),
+            "clients": ("Clients that came.", counters.connected),
             "messages_received": (
                 "Messages taken from clients.",
                 counters.messages_in + sum([client.messages_in for client in clients]),
@@ -111,7 +111,7 @@ class ServerCollector(Collector):
         dropped = counters.messages_dropped + sum([client.outbox.dropped for client in clients])
         policy: dict[str, int] = {self._state.hub.limits.when_slow: dropped}
         yield _counter("messages_dropped", "Messages not sent to slow clients.", "policy", policy)
-        yield _counter("disconnects", "Clients that are gone, by reason.", "reason", counters.left)
+        yield _counter("disconnects", "Clients that are gone, by reason.", "reason", counters.disconnected)
         yield _counter("refusals", "Requests refused, by status or cause.", "cause", counters.refused)
         yield _histogram("batch_messages", "Messages in one fan-out.", counters.batch_messages)
         yield _histogram("fan_out_seconds", "Time that one fan-out takes.", counters.fan_out_seconds)
