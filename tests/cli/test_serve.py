@@ -208,7 +208,8 @@ async def test_what_a_client_chose_can_forge_no_line_and_steer_no_terminal(log_f
             json.loads(line)
         else:
             assert re.match(
-                rf"{TIME} (debug|info) (listening|connected|message|disconnected|refused|shutting-down|stopped)",
+                rf"{TIME} (debug|info) (listening|connected|message|disconnected"
+                r"|refused|shutting-down|stopped)",
                 line,
             )
     assert len(server.lines) == 7
