@@ -29,7 +29,7 @@ class Client:
     def on_first_drop(self) -> None:
         self.first_drops += 1
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Do as a session does: nothing impolite is delivered."""
         self.ended.append(why)
         self.outbox.close()

@@ -126,7 +126,7 @@ class Hub:
         room.on_space()
         if not room.members and self._rooms.get(room.name) is room:
             del self._rooms[room.name]
-            room.end()
+            room.stop()
 
     async def finish(self, deadline: float) -> None:
         """Let every room fan out what it has taken; each waits for its slow members until ``deadline``."""
@@ -136,7 +136,7 @@ class Hub:
         for room in self._rooms.values():
             for member in tuple(room.members):
                 if isinstance(member, Subscription):
-                    member.end(SHUTDOWN)
+                    member.disconnect(SHUTDOWN)
 
     async def _broadcast(self, room: Room) -> None:
         """Run a room's broadcaster; if it fails, that is our bug and the end of that room alone."""
@@ -145,4 +145,4 @@ class Hub:
         except Exception:
             logger.exception("the broadcaster of room %r failed; its clients are disconnected", room.name)
             for member in tuple(room.members):
-                member.end(BUG)
+                member.disconnect(BUG)

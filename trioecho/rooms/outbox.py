@@ -38,7 +38,7 @@ class Owner(Protocol):
     def on_first_drop(self) -> None:
         """The first message was dropped."""
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Disconnect the client."""
 
     def on_space(self) -> None:
@@ -139,7 +139,7 @@ class Outbox:
             return False
         if policy == "disconnect":
             self._discarded += batch.count
-            self._owner.end(FULL)
+            self._owner.disconnect(FULL)
             return True
         if not self.dropped:
             self._owner.on_first_drop()
@@ -256,7 +256,7 @@ class Outbox:
     def give_up(self, batch: Batch) -> None:
         """Disconnect the client, which held the room too long; ``batch``, still the room's, is unsent."""
         self._discarded += batch.count
-        self._owner.end(SLOW)
+        self._owner.disconnect(SLOW)
 
     @property
     def closed(self) -> bool:

@@ -14,11 +14,10 @@ from typing import Any, ClassVar, Protocol
 import trio
 
 from trioecho.counters import Counters
-from trioecho.disconnect import Disconnect
 from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.inbox import Inbox
-from trioecho.rooms.outbox import Outbox, offer_to_all
+from trioecho.rooms.outbox import Outbox, Owner, offer_to_all
 from trioecho.rooms.recipients import recipients_of
 
 __all__ = ["Member", "Room"]
@@ -50,8 +49,8 @@ STRIDE_BYTES = 2 * 2**20
 """A fan-out lets other tasks run after so many clients, or bytes written: about a millisecond."""
 
 
-class Member(Protocol):
-    """What a room needs of a subscriber in it."""
+class Member(Owner, Protocol):
+    """A subscriber in a room: a client of any kind, or the application. None of its methods waits."""
 
     kind: ClassVar[str]
     """``websocket``, ``events`` or ``application``."""
@@ -59,9 +58,6 @@ class Member(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Where the room's messages go."""
-
-    def end(self, why: Disconnect) -> None:
-        """Disconnect it, without waiting."""
 
 
 class Room:
@@ -124,7 +120,7 @@ class Room:
         self.on_space()
         await self.flush()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop the broadcaster, because nobody is in the room any more; publishers who wait are let go."""
         self._scope.cancel()
 
@@ -134,7 +130,7 @@ class Room:
             self._progress.set()
 
     async def broadcast(self) -> None:
-        """Fan out what arrives until :meth:`end`: the room's task."""
+        """Fan out what arrives until :meth:`stop`: the room's task."""
         try:
             with self._scope:
                 while True:

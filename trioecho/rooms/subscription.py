@@ -72,7 +72,7 @@ class Subscription:
             self._messages.extend(frames.messages(batch.frames))
         return self._messages.popleft()
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """End it; a polite reason lets the application have what is queued."""
         if self._why is None:
             self._why = why

@@ -65,7 +65,7 @@ class Connection:
         self._stopped = False
         self._handed_over = False
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Wait for no more requests, because the server shuts down."""
         self._last = self._stopped = True
         if self._scope is not None:

@@ -170,7 +170,7 @@ async def serve(
             # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
             await hub.finish(began + limits.shutdown_timeout / 2)
             for connection in tuple(state.connections):
-                connection.end(SHUTDOWN)
+                connection.disconnect(SHUTDOWN)
         left = hub.counters.disconnected
         log_event(
             logging.INFO,

@@ -123,9 +123,9 @@ class EventStream:
         try:
             while await self._transport.receive_some(RECEIVE_BYTES):
                 pass
-            self.end(LEFT)
+            self.disconnect(LEFT)
         except trio.BrokenResourceError:
-            self.end(disconnect.LOST)
+            self.disconnect(disconnect.LOST)
 
     async def _write(self) -> None:
         """Write what the room sends until the outbox is closed."""
@@ -144,7 +144,7 @@ class EventStream:
                     self._moved_at = trio.current_time()
                 self._writing = 0
         except trio.BrokenResourceError:
-            self.end(disconnect.LOST)
+            self.disconnect(disconnect.LOST)
 
     def _leave_room(self) -> None:
         assert self._room is not None
@@ -176,7 +176,7 @@ class EventStream:
 
     # What others ask of it.
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Disconnect it for this reason, unless it has one already; a polite one lets it have the rest."""
         if self._why is None:
             self._why = why

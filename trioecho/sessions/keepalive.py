@@ -27,7 +27,7 @@ class Pinged(Protocol):
     def alive_since(self, asked: float) -> bool:
         """Whether the client gave a sign of life after ``asked`` (trio time)."""
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Disconnect the client."""
 
 
@@ -64,7 +64,7 @@ class Keepalive:
                 _, asked, client = self._answers.popleft()
                 if client in self._pings and not client.alive_since(asked):
                     self.remove(client)
-                    client.end(DEAD)
+                    client.disconnect(DEAD)
             while self._pings:
                 client, due = next(iter(self._pings.items()))
                 if due > now:

@@ -21,7 +21,7 @@ class Ending(Protocol):
     kind: ClassVar[str]
     """What it is: ``http`` before, then ``websocket`` or ``events``."""
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """End it, without waiting."""
 
 

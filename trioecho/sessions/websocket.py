@@ -113,10 +113,10 @@ class Session:
             )
             self._websocket = await request.accept()
         except ConnectionClosed:
-            self.end(disconnect.LOST)  # gone already
+            self.disconnect(disconnect.LOST)  # gone already
             return
         except Exception:
-            self.end(disconnect.BUG)
+            self.disconnect(disconnect.BUG)
             raise
         protocol = getattr(self._websocket, "_wsproto", None)  # private: if it is gone, it costs memory only
         if isinstance(protocol, wsproto.WSConnection):
@@ -189,7 +189,7 @@ class Session:
             await self._room.flush()
             await self.outbox.wait_caught_up()
         if self._wire.decoder.too_big:
-            self.end(disconnect.TOO_BIG)
+            self.disconnect(disconnect.TOO_BIG)
 
     # The end.
 
@@ -266,7 +266,7 @@ class Session:
         """Messages handed to the network for it."""
         return self.outbox.sent
 
-    def end(self, why: Disconnect) -> None:
+    def disconnect(self, why: Disconnect) -> None:
         """Disconnect the client for this reason, unless it has one already."""
         if self._why is None:
             self._why = why
@@ -312,11 +312,11 @@ class Session:
             await write(*arguments)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.outbox.close()
-            self.end(disconnect.LOST)
+            self.disconnect(disconnect.LOST)
         except Exception:
             logger.exception("writing to %s failed; this client is disconnected", self.address)
             self.outbox.close()
-            self.end(disconnect.BUG)
+            self.disconnect(disconnect.BUG)
 
 
 class _ReaderStart:
