@@ -11,7 +11,7 @@ from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
 from trioecho.http.response import Response
 from trioecho.limits import Limits, OptionError
-from trioecho.rooms.hub import Hub, TooManyRooms
+from trioecho.rooms.hub import Hub, ShuttingDown, TooManyRooms
 from trioecho.rooms.subscription import Disconnected, Subscription
 from trioecho.server.serve import Server, serve
 from trioecho.transport.listeners import ListenError
@@ -34,6 +34,7 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "ShuttingDown",
     "Subscription",
     "TooManyRooms",
     "open_client",

@@ -48,6 +48,7 @@ class Counters:
         messages_out: messages handed to the network, one for each client that got it.
         messages_dropped: messages a policy dropped, likewise.
         messages_unsent: messages that were still pending when their client left, likewise.
+        messages_late: messages that came when the server had begun to shut down, and were not taken.
         batch_messages: how many messages were fanned out together.
         fan_out_seconds: how long a fan-out took, without the wait for the slow.
         loop_lag: how late the event loop ran what was due (seconds); measured only for ``/metrics``.
@@ -61,6 +62,7 @@ class Counters:
     messages_out: int = 0
     messages_dropped: int = 0
     messages_unsent: int = 0
+    messages_late: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     batch_messages: Histogram = field(default_factory=lambda: Histogram(SIZES))

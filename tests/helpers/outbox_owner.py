@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import trio
 import trio.testing
 from helpers.streams import open_wire
@@ -9,19 +11,37 @@ from helpers.streams import open_wire
 from trioecho.disconnect import Disconnect
 from trioecho.limits import Limits
 from trioecho.protocol import frames
-from trioecho.rooms.batch import Batch
-from trioecho.rooms.outbox import Outbox
+from trioecho.rooms.batch import Batch, Encoding, Origin
+from trioecho.rooms.direct_outbox import DirectOutbox
+from trioecho.rooms.fan_out import offer
+from trioecho.rooms.outbox import State
 
 
 class Client:
     """One client: its outbox over a wire, the task that writes its backlog, and what it was told."""
 
-    def __init__(self, near: trio.abc.Stream, limits: Limits, nursery: trio.Nursery) -> None:
-        self.outbox = Outbox(self, limits, open_wire(near))
+    kind: ClassVar = "test"
+
+    def __init__(
+        self,
+        near: trio.abc.Stream,
+        limits: Limits,
+        nursery: trio.Nursery,
+        encoding: Encoding | None = None,
+    ) -> None:
+        self.outbox = DirectOutbox(self, limits, open_wire(near), encoding=encoding)
         self.ended: list[Disconnect] = []
         self.first_drops = 0
         self.freed_when: list[int] = []
         self._nursery = nursery
+
+    @property
+    def takes_more(self) -> bool:
+        return self.outbox.state in (State.DIRECT, State.QUEUEING)
+
+    def offer(self, batch: Batch) -> bool:
+        """Offer its outbox a batch, as a room does."""
+        return offer(self.outbox, batch)
 
     def start_writer(self) -> None:
         self._nursery.start_soon(self.outbox.drain)
@@ -41,4 +61,4 @@ class Client:
 def batch_of(count: int, size: int, number: int) -> Batch:
     """Make a batch whose messages say which they are."""
     texts = [f"{number}.{part} {size * 'x'}" for part in range(count)]
-    return Batch(None, b"".join(map(frames.encode, texts)), count)
+    return Batch(Origin.APPLICATION, b"".join(map(frames.encode, texts)), count)

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from trioecho.disconnect import FULL
 from trioecho.limits import Limits, WhenSlow
 from trioecho.rooms.batch import Batch
-from trioecho.rooms.outbox import Outbox, offer_to_all
+from trioecho.rooms.fan_out import offer_to_all
+from trioecho.rooms.outbox import Outbox
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -70,12 +71,12 @@ async def play(
         for step, (what, count, size) in enumerate(moves):
             if step == late:
                 client.outbox.open()
-            if what in OFFERS and not client.outbox.closed:
+            if what in OFFERS and client.takes_more:
                 batch = batch_of(count, size, len(result.offered))
                 if what == "offer":
-                    taken = client.outbox.offer(batch)
+                    taken = client.offer(batch)
                 else:
-                    full = offer_to_all([client.outbox], batch)
+                    full = offer_to_all([client.outbox], batch, None)
                     assert full in ([], [client.outbox])
                     taken = not full
                 if taken:
@@ -92,10 +93,10 @@ async def play(
             client.outbox.open()
         amounts.close()
         await client.outbox.wait_caught_up()
-        if client.outbox.closed:
+        if not client.takes_more:
             nursery.cancel_scope.cancel()
         else:
-            client.outbox.finish()
+            client.outbox.close(drain=True)
             await trio.testing.wait_all_tasks_blocked()
             await near.aclose()
     client.outbox.close()

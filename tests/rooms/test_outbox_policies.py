@@ -16,6 +16,7 @@ from helpers.streams import lockstep, read_into, small_sockets
 
 from trioecho.disconnect import FULL
 from trioecho.limits import Limits, WhenSlow
+from trioecho.rooms.outbox import State
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -40,7 +41,7 @@ COST = batch_of(1, 100, 0).cost
 async def fill(client: Client, number: int) -> list[bool]:
     taken = []
     for at in range(number):
-        taken.append(client.outbox.offer(batch_of(1, 100, at)))
+        taken.append(client.offer(batch_of(1, 100, at)))
         await trio.testing.wait_all_tasks_blocked()
     return taken
 
@@ -152,9 +153,9 @@ async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
     async with small_sockets() as (near, _), trio.open_nursery() as nursery:
         client = Client(near, Limits(max_pending_bytes=size, max_message_size=size), nursery)
         client.outbox.open()
-        assert client.outbox.offer(batch_of(1, size, 0))
+        assert client.offer(batch_of(1, size, 0))
         assert size // 2 < client.outbox.pending_bytes < size
-        assert not client.outbox.offer(batch_of(1, size, 1))
+        assert not client.offer(batch_of(1, size, 1))
         assert client.outbox.full_since is not None
         nursery.cancel_scope.cancel()
     client.outbox.close()
@@ -164,14 +165,14 @@ async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
 # Closing.
 
 
-async def test_a_finished_outbox_delivers_what_it_has_and_takes_no_more() -> None:
+async def test_an_outbox_that_drains_delivers_what_it_has_and_takes_no_more() -> None:
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
         client = Client(near, Limits(), nursery)
         client.outbox.open()
         await fill(client, 2)
-        client.outbox.finish()
-        assert client.outbox.closed
-        assert client.outbox.offer(batch_of(1, 100, 99))
+        client.outbox.close(drain=True)
+        assert client.outbox.state is State.DRAINING
+        assert client.offer(batch_of(1, 100, 99))
         data = bytearray()
         nursery.start_soon(read_into, data, far)
         await client.outbox.wait_caught_up()

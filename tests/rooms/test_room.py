@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,10 +11,12 @@ from helpers.streams import memory
 from helpers.traffic import Seen
 from helpers.virtual_server import served
 
-from trioecho import Hub
 from trioecho.limits import Audience, Limits
 from trioecho.protocol import frames
-from trioecho.rooms.batch import Batch
+from trioecho.rooms.batch import Batch, Origin
+from trioecho.rooms.fan_out import offer
+from trioecho.rooms.registry import Registry
+from trioecho.rooms.subscriber import Subscriber
 from trioecho.rooms.subscription import Subscription
 
 SIZE = 1000
@@ -24,11 +25,11 @@ BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE}
 """An outbox holds three of the messages below, the one that is being written included."""
 
 
-def crowd(hub: Hub, count: int) -> list[Subscription]:
+def crowd(registry: Registry, count: int) -> list[Subscriber]:
     """Let so many enter one room."""
-    members = [Subscription(hub.limits) for _ in range(count)]
+    members = [Subscriber(registry.limits) for _ in range(count)]
     for member in members:
-        member.room = hub.enter("/", member)
+        member.room = registry.enter("/", member)
     return members
 
 
@@ -79,8 +80,8 @@ async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> No
 
 async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None:
     """Ten thousand members take tens of milliseconds; in between there are turns for everybody else."""
-    hub = Hub(Limits(), nursery)
-    members = crowd(hub, 10_000)
+    registry = Registry(Limits(), nursery)
+    members = crowd(registry, 10_000)
     served_at_turn = [0]
 
     async def count_turns() -> None:
@@ -94,7 +95,7 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
 
     async with trio.open_nursery() as turns:
         turns.start_soon(count_turns)
-        await hub.publish("/", "hello")
+        await registry.relay("/", frames.encode("hello"))
     steps = [later - earlier for earlier, later in pairwise(served_at_turn)]
     assert max(steps) <= 500
     assert all(member.outbox.pending_bytes for member in members)
@@ -104,8 +105,8 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
 @pytest.mark.parametrize("to", ["others", "everyone"])
 async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.Nursery, to: Audience) -> None:
     """Each of many senders is written something else; that must not be one long stretch either."""
-    hub = Hub(Limits(to=to), nursery)
-    members = crowd(hub, 256)
+    registry = Registry(Limits(to=to), nursery)
+    members = crowd(registry, 256)
     served = [0]
 
     async def count_turns() -> None:
@@ -120,48 +121,50 @@ async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.N
     assert max(later - earlier for earlier, later in pairwise(served)) <= 40
     await trio.testing.wait_all_tasks_blocked()
     each = len(members) - (to == "others")
-    assert hub.counters.bytes_out == len(members) * each * len(frames.encode("x" * 1_800))
+    assert registry.counters.bytes_out == len(members) * each * len(frames.encode("x" * 1_800))
     for member in members:
         assert member.outbox.pending_bytes >= each * 1_800
     nursery.cancel_scope.cancel()
 
 
 async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(), nursery)
-    members = crowd(hub, 2_000)
-    newcomer = Subscription(hub.limits)
+    registry = Registry(Limits(), nursery)
+    members = crowd(registry, 2_000)
+    newcomer = Subscriber(registry.limits)
     last = members[-1]
     async with trio.open_nursery() as turns:
-        turns.start_soon(partial(hub.publish, "/", "one"))
+        turns.start_soon(registry.relay, "/", frames.encode("one"))
         while not members[0].outbox.pending_bytes:
             await trio.lowlevel.checkpoint()
         assert not last.outbox.pending_bytes
-        newcomer.room = hub.enter("/", newcomer)
+        newcomer.room = registry.enter("/", newcomer)
         last.outbox.close()
-        hub.leave(last.room, last)
+        registry.leave(last.room, last)
     await trio.testing.wait_all_tasks_blocked()
     assert newcomer.outbox.pending_bytes == 0
     assert last.outbox.pending_bytes == 0
-    await hub.publish("/", "two")
-    assert await anext(newcomer) == "two"
-    assert [await anext(members[1]), await anext(members[1])] == ["one", "two"]
+    await registry.relay("/", frames.encode("two"))
+    assert await anext(Subscription(newcomer)) == "two"
+    second = Subscription(members[1])
+    assert [await anext(second), await anext(second)] == ["one", "two"]
     nursery.cancel_scope.cancel()
 
 
 async def test_who_makes_room_during_the_fan_out_is_not_waited_for(nursery: trio.Nursery) -> None:
     """The first of many is full when its turn comes, and has room again before the turn of the last."""
-    hub = Hub(Limits(**BOUND), nursery)  # type: ignore[arg-type]
-    members = crowd(hub, 2_000)
+    registry = Registry(Limits(**BOUND), nursery)  # type: ignore[arg-type]
+    members = crowd(registry, 2_000)
     first, last = members[0], members[-1]
     for number in range(3):
-        assert first.outbox.offer(Batch(None, frames.encode(text(number)), 1))
+        assert offer(first.outbox, Batch(Origin.APPLICATION, frames.encode(text(number)), 1))
     full = first.outbox.pending_bytes
-    await hub.publish("/", text(3))
+    await registry.relay("/", frames.encode(text(3)))
     while first.outbox.full_since is None:
         await trio.lowlevel.checkpoint()
-    assert await anext(first) == text(0)
+    taker = Subscription(first)
+    assert await anext(taker) == text(0)
     assert not last.outbox.pending_bytes, "the fan-out was over"
     await trio.testing.wait_all_tasks_blocked()
     assert first.outbox.pending_bytes == full, "the room still waits"
-    assert [await anext(first) for _ in range(3)] == [text(number) for number in (1, 2, 3)]
+    assert [await anext(taker) for _ in range(3)] == [text(number) for number in (1, 2, 3)]
     nursery.cancel_scope.cancel()

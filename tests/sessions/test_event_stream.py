@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from trioecho import serve
 from trioecho.protocol import frames
-from trioecho.rooms.batch import Batch
+from trioecho.rooms.batch import Batch, Origin, as_events
 
 EVENTS = {"Accept": "text/event-stream"}
 
@@ -48,14 +48,14 @@ messages = st.lists(st.one_of(st.text(), st.text(alphabet="\r\n: a"), st.binary(
 
 @given(messages)
 def test_every_message_is_read_as_it_was_with_its_line_ends_as_lf(sent: list[str | bytes]) -> None:
-    batch = Batch(None, b"".join([frames.encode(message) for message in sent]), len(sent))
+    batch = Batch(Origin.APPLICATION, b"".join([frames.encode(message) for message in sent]), len(sent))
     expected = [re.sub("\r\n|\r", "\n", one) if isinstance(one, str) else one for one in sent]
-    assert parsed(batch.events) == expected
+    assert parsed(batch.encoded(as_events)) == expected
 
 
 def test_a_batch_is_encoded_once_for_all_streams() -> None:
-    batch = Batch(None, frames.encode("hello"), 1)
-    assert batch.events is batch.events
+    batch = Batch(Origin.APPLICATION, frames.encode("hello"), 1)
+    assert batch.encoded(as_events) is batch.encoded(as_events)
 
 
 async def test_curl_listens_to_websocket_clients_as_its_messages_come() -> None:

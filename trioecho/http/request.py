@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 import h11
 
 from trioecho.http.response import HTTPError, error_response
-from trioecho.limits import MAX_ROOM_NAME_BYTES
+from trioecho.protocol.room_name import RoomNameError, RoomNameTooLong, decode_room_name
 
 __all__ = ["Request", "judge"]
 
@@ -88,10 +88,14 @@ def _address(target: bytes) -> tuple[str, str]:
         path = b"/" + rest.partition(b"/")[2]
     if not path.startswith(b"/") or b"#" in path:
         raise HTTPError(error_response(400, "The address must be a path, for example /news."))
-    name = unquote_to_bytes(path)
-    if len(name) > MAX_ROOM_NAME_BYTES:
-        raise HTTPError(error_response(414, f"A room's name has at most {MAX_ROOM_NAME_BYTES} bytes."))
     try:
-        return name.decode(), query.decode("latin-1")
-    except UnicodeDecodeError:
-        raise HTTPError(error_response(400, "A room's name must be UTF-8, percent-encoded.")) from None
+        return decode_room_name(unquote_to_bytes(path)), query.decode("latin-1")
+    except RoomNameTooLong as problem:
+        raise HTTPError(error_response(414, _sentence(problem))) from None
+    except RoomNameError as problem:
+        raise HTTPError(error_response(400, _sentence(problem))) from None
+
+
+def _sentence(problem: Exception) -> str:
+    text = str(problem)
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,4 +1,4 @@
-"""The hub: the rooms, who comes and goes, and the application's own way to publish and subscribe."""
+"""The hub: the application's own way to publish and to subscribe."""
 
 from __future__ import annotations
 
@@ -7,142 +7,84 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trioecho.counters import Counters
-from trioecho.disconnect import BUG, SHUTDOWN
-from trioecho.limits import MAX_ROOM_NAME_BYTES, Limits
-from trioecho.log import logger
+from trioecho.limits import Limits
 from trioecho.protocol import frames
-from trioecho.rooms.batch import Batch
-from trioecho.rooms.room import Member, Room
+from trioecho.protocol.room_name import check_room_name
+from trioecho.rooms.registry import Registry, ShuttingDown, TooManyRooms
+from trioecho.rooms.subscriber import Subscriber
 from trioecho.rooms.subscription import Subscription
 
-__all__ = ["Hub", "TooManyRooms"]
-
-
-class TooManyRooms(Exception):
-    """There are ``max_rooms`` rooms already, and this would be one more."""
+__all__ = ["Hub", "ShuttingDown", "TooManyRooms", "registry_of"]
 
 
 class Hub:
     """
-    The rooms of one server. ``serve()`` makes it; an application finds it as ``server.hub``.
+    The rooms of one server, as an application sees them: ``server.hub``.
 
-    A room exists while somebody is in it. Its name is the URL's path, percent-decoded, with the leading
+    A room is there while somebody is in it. Its name is the URL's path, percent-decoded, with the leading
     slash: ``"/"``, ``"/news"``.
+
+    A hub needs no server: made with limits and a nursery it serves the tasks of one application.
     """
 
     def __init__(self, limits: Limits, nursery: trio.Nursery) -> None:
-        self.limits = limits
-        self.counters = Counters()
-        self._nursery = nursery
-        self._rooms: dict[str, Room] = {}
+        self._registry = Registry(limits, nursery)
 
     @property
     def rooms(self) -> dict[str, int]:
         """How many subscribers are in each room, now."""
-        return {name: len(room.members) for name, room in self._rooms.items()}
+        return self._registry.rooms
 
     async def publish(self, room: str, message: str | bytes) -> int:
         """
         Send ``message`` to everybody in ``room`` and return how many that were; 0 if there is no such room.
 
-        Waits while the room is full, as a client would that publishes; not until all have it. The prefix is
-        not put before it. If cancelled while it waits, the message was not taken.
+        Waits while the room is full, as a client would that publishes; not until all have it. The server's
+        ``prefix`` is not put before it. If cancelled while it waits, the message was not taken.
 
         Raises:
-            TypeError: the message is neither ``str`` nor ``bytes``.
-            ValueError: it is larger than ``max_message_size``, or text that UTF-8 cannot encode.
+            TypeError: the message is neither ``str`` nor ``bytes``, or the room's name is not a ``str``.
+            ValueError: no room can have this name (it begins with a slash and has at most 255 bytes), or
+                the message is larger than ``max_message_size``, or text that UTF-8 cannot encode.
+            ShuttingDown: the server is shutting down, and the message was not taken.
 
         """
+        check_room_name(room)
         frame = frames.encode(message)
         size = len(message.encode() if isinstance(message, str) else message)
-        if size > self.limits.max_message_size:
-            raise ValueError(
-                f"the message has {size} bytes; max_message_size is {self.limits.max_message_size}"
-            )
-        return await self.relay(room, frame)
-
-    async def relay(self, room: str, frame: bytes) -> int:
-        """Publish a message that is a frame already; otherwise like :meth:`publish`."""
-        found = self._rooms.get(room)
-        if found is None:
-            await trio.lowlevel.checkpoint()
-            return 0
-        await trio.lowlevel.checkpoint()
-        receivers = len(found.members)
-        await found.publish(Batch(None, frame, 1))
-        return receivers
-
-    def room(self, name: str) -> Room | None:
-        """Return a room, if anybody is in it."""
-        return self._rooms.get(name)
+        limit = self._registry.limits.max_message_size
+        if size > limit:
+            raise ValueError(f"the message has {size} bytes; max_message_size is {limit}")
+        return await self._registry.relay(room, frame)
 
     @asynccontextmanager
     async def subscribe(self, room: str) -> AsyncIterator[Subscription]:
         """
         Be in ``room`` for the length of a ``with`` block, and iterate over its messages.
 
-        A subscription gets what a client would get who publishes nothing. It has a client's outbox with
-        its bound and policy: an application that does not keep up is a slow client too.
+        A subscription gets what a client gets that publishes nothing. It has a client's outbox with its
+        bound and policy: an application that does not keep up is a slow client too.
 
         Raises:
+            TypeError: the room's name is not a ``str``.
+            ValueError: no room can have this name: it begins with a slash and has at most 255 bytes.
             TooManyRooms: the room would be one too many.
-            ValueError: the name does not begin with a slash, or is longer than 255 bytes.
+            ShuttingDown: the server is shutting down.
 
         """
-        if not room.startswith("/") or len(room.encode()) > MAX_ROOM_NAME_BYTES:
-            raise ValueError(f"a room's name begins with / and has at most 255 bytes, not {room!r}")
-        subscription = Subscription(self.limits)
-        joined = self.enter(room, subscription)
-        subscription.room = joined
+        check_room_name(room)
+        registry = self._registry
+        if registry.draining:
+            raise ShuttingDown("the server is shutting down: it takes no more subscriptions")
+        subscriber = Subscriber(registry.limits)
+        joined = subscriber.room = registry.enter(room, subscriber)
         try:
-            yield subscription
+            yield Subscription(subscriber)
         finally:
-            subscription.outbox.close()
-            self.leave(joined, subscription)
+            subscriber.outbox.close()
+            registry.leave(joined, subscriber)
 
-    def enter(self, name: str, member: Member) -> Room:
-        """
-        Put ``member`` into the room ``name``, which is made if need be.
 
-        Raises:
-            TooManyRooms: the room would be one too many.
-
-        """
-        room = self._rooms.get(name)
-        if room is None:
-            if len(self._rooms) >= self.limits.max_rooms:
-                raise TooManyRooms(name)
-            room = self._rooms[name] = Room(name, self.limits, self.counters)
-            self._nursery.start_soon(self._broadcast, room, name=f"trioecho room {name!r}")
-        room.members[member] = member.outbox
-        return room
-
-    def leave(self, room: Room, member: Member) -> None:
-        """Take ``member`` out of ``room``; the last one out ends it. Leaving twice is harmless."""
-        outbox = room.members.pop(member, None)
-        if outbox is not None:
-            room.dropped += outbox.dropped
-        room.on_space()
-        if not room.members and self._rooms.get(room.name) is room:
-            del self._rooms[room.name]
-            room.stop()
-
-    async def finish(self, deadline: float) -> None:
-        """Let every room fan out what it has taken; each waits for its slow members until ``deadline``."""
-        async with trio.open_nursery() as nursery:
-            for room in self._rooms.values():
-                nursery.start_soon(room.finish, deadline)
-        for room in self._rooms.values():
-            for member in tuple(room.members):
-                if isinstance(member, Subscription):
-                    member.disconnect(SHUTDOWN)
-
-    async def _broadcast(self, room: Room) -> None:
-        """Run a room's broadcaster; if it fails, that is our bug and the end of that room alone."""
-        try:
-            await room.broadcast()
-        except Exception:
-            logger.exception("the broadcaster of room %r failed; its clients are disconnected", room.name)
-            for member in tuple(room.members):
-                member.disconnect(BUG)
+def registry_of(hub: Hub) -> Registry:
+    """Return the rooms behind a hub, for the parts of a server that put clients into them."""
+    return hub._registry

@@ -1,8 +1,12 @@
 """
-A room's inbox: the batches that wait to be fanned out, and those who wait to bring one.
+A room's inbox: the batches that wait to be fanned out, and the publishers who wait to bring one.
 
 It is bounded in bytes, which is what memory is made of. (A memory channel is bounded in batches, and makes a
 lone message's way longer.)
+
+It also counts: how many batches have come in, and how many of them have been fanned out. Who wants to know
+when everything so far has been delivered waits for the second number to reach what the first one is now, so
+that question takes no place among the batches.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ __all__ = ["Inbox"]
 
 class Inbox:
     """
-    The queue between those who publish and one broadcaster.
+    The queue between publishers and one broadcaster.
 
     It takes batches as long as fewer than ``limit`` bytes wait, so one batch may go over it; after that,
-    who publishes waits in a line.
+    publishers wait in a line.
     """
 
     def __init__(self, limit: int) -> None:
@@ -31,25 +35,40 @@ class Inbox:
         self._line = trio.lowlevel.ParkingLot()
         self._sleeper: trio.lowlevel.Task | None = None  # the broadcaster, while there is nothing to do
         self._closed = False
+        self._arrived = self._delivered = 0
+        # Who waits until so many batches have been delivered, in order.
+        self._waiting: deque[tuple[int, trio.Event]] = deque()
 
-    async def put(self, batch: Batch) -> None:
+    async def put(self, batch: Batch) -> bool:
         """
-        Put a batch in, in its turn; a checkpoint only if that means to wait.
+        Put a batch in, in its turn, and return whether it was taken; a closed inbox takes none.
 
-        A closed inbox settles the batch and forgets it. If cancelled, the batch was not taken.
+        A checkpoint only if it has to wait. If cancelled, the batch was not taken.
         """
         if self._line or self._bytes >= self._limit:
             await self._line.park()
         if self._closed:
-            if batch.flushed is not None:
-                batch.flushed.set()
-            return
+            return False
         self._batches.append(batch)
         self._bytes += batch.cost
+        self._arrived += 1
         if self._sleeper is not None:
             trio.lowlevel.reschedule(self._sleeper)
             self._sleeper = None
-        self.let_in()
+        self.admit()
+        return True
+
+    async def flush(self) -> None:
+        """Wait until everything is delivered that is in here, or in the line before the caller."""
+        if self._line:
+            await self._line.park()
+            self.admit()
+        if self._closed or self._delivered >= self._arrived:
+            await trio.lowlevel.checkpoint()
+            return
+        delivered = trio.Event()
+        self._waiting.append((self._arrived, delivered))
+        await delivered.wait()
 
     async def wait(self) -> None:
         """Wait until there is a batch."""
@@ -65,22 +84,29 @@ class Inbox:
         await trio.lowlevel.wait_task_rescheduled(wake)
 
     def take(self) -> Batch | None:
-        """Take the oldest batch, if there is one; :meth:`let_in` is to follow after the last."""
+        """Take the oldest batch, if there is one; after the last, call :meth:`admit`."""
         if not self._batches:
             return None
         batch = self._batches.popleft()
         self._bytes -= batch.cost
         return batch
 
-    def let_in(self) -> None:
-        """Let the first of the line bring its batch, if there is room; it lets in the next itself."""
+    def admit(self) -> None:
+        """Let the first of the line bring its batch, if there is space; it admits the next one itself."""
         if self._line and self._bytes < self._limit:
             self._line.unpark()
 
-    def close(self) -> list[Batch]:
-        """Take no more, let everybody go who waits, and return what was not taken."""
+    def delivered(self, batches: int) -> None:
+        """Take notice that so many more batches have been fanned out."""
+        self._delivered += batches
+        while self._waiting and self._waiting[0][0] <= self._delivered:
+            self._waiting.popleft()[1].set()
+
+    def close(self) -> None:
+        """Take no more, forget what is in here, and let everybody go who waits."""
         self._closed = True
-        left = [*self._batches]
         self._batches.clear()
+        self._bytes = 0
         self._line.unpark_all()
-        return left
+        while self._waiting:
+            self._waiting.popleft()[1].set()

@@ -1,39 +1,53 @@
 """
 One client's bounded outbound queue, and what happens at its bound.
 
-While a client keeps up, nothing is queued: each batch goes send_nowait to the kernel. The memory channel and
-the writer task exist only while there is a backlog, because an idle client should cost little memory and
-a busy one no trip through the scheduler. The channel itself has no bound in batches; the outbox bounds
-it in bytes, which is what memory is made of.
+An outbox has four states, and only ever moves down this list or between the first two:
+
+- ``DIRECT``: the client keeps up. Nothing is queued; a fan-out writes each batch straight to its wire. Only
+  a :class:`~trioecho.rooms.direct_outbox.DirectOutbox` is ever in this state.
+- ``QUEUEING``: batches wait in a memory channel until somebody takes them.
+- ``DRAINING``: it takes no more; what is queued is still delivered.
+- ``CLOSED``: it takes no more, and what was queued is forgotten and counted as unsent.
+
+The channel is made with the first batch that has to wait, because an idle client should cost little memory.
+It has no bound in batches; the outbox bounds it in bytes, which is what memory is made of. What is counted
+for a batch is what it costs to hold it once, so a crowd of slow clients that wait for the same batches holds
+less than the sum of their pending bytes, and never much more.
+
+At the bound the policy ``when_slow`` decides: the batch is refused and the room waits, the client is
+disconnected, or something is dropped. An outbox never waits itself. Whatever it takes is accounted for in
+one of three numbers: ``sent``, ``dropped`` or ``unsent``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from enum import Enum
 from typing import Protocol
 
 import trio
 
-from trioecho.disconnect import FULL, SLOW, Disconnect
+from trioecho.disconnect import FULL, Disconnect
 from trioecho.limits import Limits
-from trioecho.rooms.batch import Batch
-from trioecho.transport.wire import Wire
+from trioecho.rooms.batch import Batch, Encoding
 
-__all__ = ["Outbox", "Owner", "offer_to_all"]
+__all__ = ["Outbox", "Owner", "State"]
 
-WRITE_BYTES = 256 * 1024
-"""The writer takes at most this much of a backlog at once (bytes): what it took, it can't drop any more."""
 
-WRITE_BATCHES = 64
-"""And at most so many batches: one ``writev`` takes them all (POSIX promises 16, Linux and macOS 1,024)."""
+class State(Enum):
+    """Where an outbox is in its life."""
+
+    DIRECT = "direct"
+    QUEUEING = "queueing"
+    DRAINING = "draining"
+    CLOSED = "closed"
 
 
 class Owner(Protocol):
     """What an outbox needs of the one it belongs to. None of these waits."""
 
     def start_writer(self) -> None:
-        """Start a task that runs :meth:`Outbox.drain`."""
+        """Start a task that runs :meth:`DirectOutbox.drain`; never called for an outbox without a wire."""
 
     def on_first_drop(self) -> None:
         """The first message was dropped."""
@@ -42,91 +56,72 @@ class Owner(Protocol):
         """Disconnect the client."""
 
     def on_space(self) -> None:
-        """There is room again in an outbox that was full."""
+        """There is space again in an outbox that was full."""
 
 
 class Outbox:
     """
-    The queue of ``owner``, in front of ``wire``; without a wire, :meth:`receive` empties it.
+    The queue of ``owner``, which takes its batches with :meth:`receive`.
 
     It never holds more than ``max_pending_bytes``, or one batch: an empty outbox takes any batch.
 
     Attributes:
-        pending_bytes: what waits: queued, being written, or half-written.
+        state: one of four, above.
+        encoding: in which form a fan-out writes batches; ``None`` (frames) also if it only queues them.
+        pending_bytes: what waits: queued, or being written.
         full_since: when the outbox was first full (trio time); ``None`` once it has caught up, which is
-            when all has been taken that was pending then.
-        sent, dropped: messages handed to the network, and dropped by policy.
+            when everything has been taken that was pending then.
+        sent, dropped: messages that were taken, and that were dropped by policy.
 
     """
 
     __slots__ = (
-        "_behind",
         "_caught_up",
-        "_closed",
         "_discarded",
-        "_forgotten",
-        "_in_flight",
         "_limits",
         "_owner",
         "_queue",
         "_to_catch_up",
-        "_wire",
         "dropped",
+        "encoding",
         "full_since",
         "pending_bytes",
         "sent",
+        "state",
     )
 
-    def __init__(self, owner: Owner, limits: Limits, wire: Wire | None) -> None:
+    def __init__(self, owner: Owner, limits: Limits) -> None:
+        self.state = State.QUEUEING
+        self.encoding: Encoding | None = None
         self.pending_bytes = self.sent = self.dropped = self._discarded = 0
         self.full_since: float | None = None
-        self._owner = owner
-        self._limits = limits
-        self._wire = wire
-        self._closed = self._forgotten = False
         self._to_catch_up = 0
-        # True while batches must queue: there is a backlog, or the wire is not open yet, or there is none.
-        self._behind = True
-        self._queue: tuple[trio.MemorySendChannel[Batch], trio.MemoryReceiveChannel[Batch]] | None = None
-        self._in_flight: list[Batch] = []
+        self._limits = limits
+        # Let go when it is closed: the two point at each other, and must not wait for the cyclic collector.
+        self._owner: Owner | None = owner
+        # What comes through it is a batch, or None to wake the receiver without one.
+        self._queue: (
+            tuple[trio.MemorySendChannel[Batch | None], trio.MemoryReceiveChannel[Batch | None]] | None
+        ) = None
         self._caught_up: trio.Event | None = None
 
-    def open(self) -> None:
-        """Let batches through to the wire, those first that came while the handshake was answered."""
-        if self._queue is None:
-            self._behind = self._closed
-        else:
-            self._owner.start_writer()
-
-    def offer(self, batch: Batch) -> bool:
+    def enqueue(self, batch: Batch) -> bool:
         """
-        Take a batch: write it, queue it, or do what the policy says.
+        Queue a batch, or do what the policy says.
 
-        Never waits. False means that the outbox is full and the room should wait (policy ``wait``); the
-        batch is then still the caller's. A closed outbox takes everything and forgets it.
+        False means that the outbox is full and the room should wait (policy ``wait``); the batch is then
+        still the caller's. An outbox that takes no more forgets it.
         """
-        return not offer_to_all((self,), batch)
-
-    def _queue_up(self, batch: Batch) -> bool:
-        if self._closed:
+        if self.state is not State.QUEUEING:
             return True
         if self.pending_bytes and self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
             return self._at_the_bound(batch)
-        self._enqueue(batch)
+        self._append(batch)
         return True
 
-    def _fall_behind(self) -> None:
-        self._behind = True
-        self._owner.start_writer()
-
-    def _half_written(self, batch: Batch, left: int) -> None:
-        half_written = Batch(None, b"", batch.count)
-        half_written.cost = self.pending_bytes = left
-        self._in_flight.append(half_written)
-
-    def _enqueue(self, batch: Batch) -> None:
+    def _append(self, batch: Batch) -> None:
         if self._queue is None:
-            self._queue = trio.open_memory_channel[Batch](math.inf)
+            self._queue = trio.open_memory_channel[Batch | None](math.inf)
         self._queue[0].send_nowait(batch)
         self.pending_bytes += batch.cost
 
@@ -138,10 +133,9 @@ class Outbox:
                 self._to_catch_up = self.pending_bytes
             return False
         if policy == "disconnect":
-            self._discarded += batch.count
-            self._owner.disconnect(FULL)
+            self.disconnect(FULL, batch)
             return True
-        if not self.dropped:
+        if not self.dropped and self._owner is not None:
             self._owner.on_first_drop()
         if policy == "drop-oldest":
             while self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
@@ -151,7 +145,7 @@ class Outbox:
                 self.pending_bytes -= oldest.cost
                 self.dropped += oldest.count
             else:
-                self._enqueue(batch)
+                self._append(batch)
                 return True
         self.dropped += batch.count
         return True
@@ -164,135 +158,84 @@ class Outbox:
         except (trio.WouldBlock, trio.EndOfChannel):
             return None
 
-    async def drain(self) -> None:
+    async def receive(self) -> Batch | None:
         """
-        Write the backlog until there is none: the writer task.
-
-        Over a wire that cannot be written to without a task (TLS), it stays for what comes next, until the
-        outbox is closed: starting one for each batch would cost as much as the writing.
+        Take the next batch; ``None`` means that :meth:`wake` was called meanwhile.
 
         Raises:
-            trio.BrokenResourceError, trio.ClosedResourceError: the connection takes no more.
+            trio.EndOfChannel: the outbox is closed, and everything that was to be delivered has been.
 
-        If cancelled, what was being written counts as unsent; the wire keeps frames whole.
-
-        """
-        assert self._wire is not None
-        while True:
-            size = 0
-            if self._queue is not None and not self._in_flight and not self._wire.direct:
-                try:
-                    self._in_flight.append(await self._queue[1].receive())
-                except trio.EndOfChannel:
-                    break
-            while size < WRITE_BYTES and len(self._in_flight) < WRITE_BATCHES:
-                batch = self._take_one()
-                if batch is None:
-                    break
-                self._in_flight.append(batch)
-                size += batch.cost
-            if not self._in_flight:
-                break
-            await self._wire.write([batch.frames for batch in self._in_flight if batch.frames])
-            self._done_with(self._in_flight)
-            self._in_flight.clear()
-        self._behind = self._closed
-        self._queue = None
-
-    async def receive(self) -> Batch:
-        """
-        Take the next batch, for an owner without a wire.
-
-        Raises:
-            trio.EndOfChannel: the outbox is closed, and all that was to be delivered has been.
+        If cancelled, nothing was taken.
 
         """
         if self._queue is None:
-            self._queue = trio.open_memory_channel[Batch](math.inf)
-            if self._closed:
+            self._queue = trio.open_memory_channel[Batch | None](math.inf)
+            if self.state is not State.QUEUEING:
                 self._queue[0].close()
         batch = await self._queue[1].receive()
-        self._done_with([batch])
+        if batch is not None:
+            self._taken(batch.count, batch.cost)
         return batch
 
-    def _done_with(self, batches: list[Batch]) -> None:
-        for batch in batches:
-            self.sent += batch.count
-            self.pending_bytes -= batch.cost
-            self._to_catch_up -= batch.cost
+    def wake(self) -> None:
+        """Let a task that waits in :meth:`receive` go on without a batch: it has something else to do."""
+        if self._queue is not None and self._queue[0].statistics().tasks_waiting_receive:
+            self._queue[0].send_nowait(None)
+
+    def _taken(self, count: int, cost: int) -> None:
+        """Account for messages that are delivered."""
+        self.sent += count
+        self.pending_bytes -= cost
+        self._to_catch_up -= cost
         if self.full_since is not None:
-            self._owner.on_space()
+            if self._owner is not None:
+                self._owner.on_space()
             if self._to_catch_up <= 0:
                 self.full_since = None
-        if not self.pending_bytes:
-            if self._caught_up is not None:
-                self._caught_up.set()
+        if not self.pending_bytes and self._caught_up is not None:
+            self._caught_up.set()
 
     async def wait_caught_up(self) -> None:
-        """Wait until nothing is pending, or what is has been forgotten."""
-        while self.pending_bytes and not self._forgotten:
+        """Wait until nothing is pending, or the outbox is closed."""
+        while self.pending_bytes and self.state is not State.CLOSED:
             if self._caught_up is None or self._caught_up.is_set():
                 self._caught_up = trio.Event()
             await self._caught_up.wait()
 
-    def finish(self) -> None:
-        """Take no more; what is queued may still be delivered."""
-        self._closed = self._behind = True
+    def disconnect(self, why: Disconnect, batch: Batch) -> None:
+        """Disconnect the client, which is too slow for ``batch``; the batch counts as unsent."""
+        self._discarded += batch.count
+        if self._owner is not None:
+            self._owner.disconnect(why)
+
+    def close(self, *, drain: bool = False) -> None:
+        """
+        Take no more.
+
+        With ``drain``, what is queued can still be delivered. Otherwise it is forgotten and counts as unsent,
+        and so does what has been queued for a drain. Closing twice is harmless.
+        """
+        if drain:
+            if self.state in (State.DIRECT, State.QUEUEING):
+                self.state = State.DRAINING
+                if self._queue is not None:
+                    self._queue[0].close()
+            return
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
         if self._queue is not None:
             self._queue[0].close()
-
-    def close(self) -> None:
-        """Take no more, and forget what is queued: it counts as unsent."""
-        self.finish()
-        self._forgotten = True
         while (batch := self._take_one()) is not None:
             self.pending_bytes -= batch.cost
             self._discarded += batch.count
         if self._caught_up is not None:
             self._caught_up.set()
-        if self.full_since is not None:
-            self._owner.on_space()
-
-    def give_up(self, batch: Batch) -> None:
-        """Disconnect the client, which held the room too long; ``batch``, still the room's, is unsent."""
-        self._discarded += batch.count
-        self._owner.disconnect(SLOW)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it takes no more."""
-        return self._closed
+        owner, self._owner = self._owner, None
+        if self.full_since is not None and owner is not None:
+            owner.on_space()
 
     @property
     def unsent(self) -> int:
-        """Messages left over: queued when it was closed, one too many for it, or not written in whole."""
-        return self._discarded + sum([batch.count for batch in self._in_flight])
-
-
-def offer_to_all(outboxes: Iterable[Outbox], batch: Batch) -> list[Outbox]:
-    """
-    Offer one batch to many, as :meth:`Outbox.offer` does; return those that said no.
-
-    This loop is what a fan-out costs, so for a client that keeps up it makes one call: into the kernel.
-    """
-    frames, size, count = batch.frames, len(batch.frames), batch.count
-    full = []
-    for outbox in outboxes:
-        if not outbox._behind:
-            wire, written = outbox._wire, 0
-            if (send_nowait := wire.send_nowait) is not None:  # type: ignore[union-attr]
-                try:
-                    written = send_nowait(frames)
-                except OSError:  # no room, or broken: the writer finds out which
-                    pass
-                if written == size:
-                    outbox.sent += count
-                    continue
-            outbox._fall_behind()
-            if written:
-                wire.keep_rest(frames, written)  # type: ignore[union-attr]
-                outbox._half_written(batch, size - written)
-                continue
-        if not outbox._queue_up(batch):
-            full.append(outbox)
-    return full
+        """Messages left over: queued when it was closed, or one too many for it."""
+        return self._discarded

@@ -1,40 +1,58 @@
 """
-The audience: who gets what of the messages that a room has taken.
+The recipients: who gets what of the messages that a room has taken.
 
 Plain functions that never wait; the room's broadcaster asks them before every fan-out.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from trioecho.limits import Audience
-from trioecho.rooms.batch import Batch
+from trioecho.rooms.batch import Batch, Buffer, Origin, excerpt
 
-__all__ = ["recipients_of"]
+__all__ = ["Recipients", "recipients_of"]
 
 
-def recipients_of(batches: list[Batch], to: Audience) -> tuple[Batch | None, dict[object, Batch | None]]:
+class Recipients(NamedTuple):
+    """Who gets what; ``None`` stands for nothing."""
+
+    everybody: Batch | None
+    """What all get who are not among the senders below."""
+
+    senders: dict[object, Batch | None]
+    """What single senders get instead; some of them may have left the room."""
+
+
+def recipients_of(batches: list[Batch], to: Audience) -> Recipients:
     """
-    Decide who gets what of ``batches``: what everybody gets, and what single senders get instead.
+    Decide who gets what of ``batches``.
 
-    The application (sender ``None``) is nobody in the room: what it publishes, everybody gets.
+    A member's messages go where ``to`` says. What the application publishes goes to everybody. A message
+    from elsewhere has its sender on another node, so with ``to="sender"`` nobody here gets it.
     """
     if len(batches) == 1:
         batch = batches[0]
         everything: Batch | None = batch if batch.count else None
-        if to == "everyone" or batch.sender is None:
-            return everything, {}
-        return (everything, {batch.sender: None}) if to == "others" else (None, {batch.sender: everything})
+        if to == "everyone" or batch.source is Origin.APPLICATION:
+            return Recipients(everything, {})
+        if to == "others":
+            return Recipients(everything, {batch.source: None})
+        return Recipients(None, {batch.source: everything})
     if to == "everyone":
-        return _joined(batches), {}
+        return Recipients(_joined(batches), {})
     return _to_others(batches) if to == "others" else _to_senders(batches)
 
 
 def _joined(batches: list[Batch]) -> Batch | None:
+    if len(batches) < 2:
+        return batches[0] if batches and batches[0].count else None
     count = sum([batch.count for batch in batches])
-    return Batch(None, b"".join([batch.frames for batch in batches]), count) if count else None
+    frames = b"".join([batch.frames for batch in batches])
+    return Batch(Origin.FANNED_OUT, frames, count, id=batches[-1].id) if count else None
 
 
-def _to_others(batches: list[Batch]) -> tuple[Batch | None, dict[object, Batch | None]]:
+def _to_others(batches: list[Batch]) -> Recipients:
     """
     Join all for everybody, and cut each sender's own out again.
 
@@ -43,35 +61,47 @@ def _to_others(batches: list[Batch]) -> tuple[Batch | None, dict[object, Batch |
     """
     everything = _joined(batches)
     if everything is None:
-        return None, {}
+        return Recipients(None, {})
     own: dict[object, list[tuple[int, Batch]]] = {}
     at = 0
     for batch in batches:
-        if batch.sender is not None:
-            own.setdefault(batch.sender, []).append((at, batch))
-        at += len(batch.frames)
+        if not isinstance(batch.source, Origin):
+            own.setdefault(batch.source, []).append((at, batch))
+        at += batch.size
     whole = memoryview(everything.frames)
-    apart: dict[object, Batch | None] = {}
+    senders: dict[object, Batch | None] = {}
     for sender, cuts in own.items():
-        pieces, end, count = [], 0, everything.count
+        pieces: list[Buffer] = []
+        end, count = 0, everything.count
         for start, batch in cuts:
-            pieces.append(whole[end:start])
-            end = start + len(batch.frames)
+            if start > end:
+                pieces.append(whole[end:start])
+            end = start + batch.size
             count -= batch.count
-        pieces.append(whole[end:])
-        apart[sender] = Batch(None, b"".join(pieces), count) if count else None
-    return everything, apart
+        if end < at:
+            pieces.append(whole[end:])
+        senders[sender] = excerpt(pieces, count, at, id=everything.id) if count else None
+    return Recipients(everything, senders)
 
 
-def _to_senders(batches: list[Batch]) -> tuple[Batch | None, dict[object, Batch | None]]:
+def _to_senders(batches: list[Batch]) -> Recipients:
     """Give each sender its own, and everybody what the application published, in the order of arrival."""
     common: list[Batch] = []
     own: dict[object, list[Batch]] = {}
     for batch in batches:
-        if batch.sender is None:
+        if batch.source is Origin.APPLICATION:
             common.append(batch)
             for theirs in own.values():
                 theirs.append(batch)
-        else:
-            own.setdefault(batch.sender, list(common)).append(batch)
-    return _joined(common), {sender: _joined(theirs) for sender, theirs in own.items()}
+        elif not isinstance(batch.source, Origin):
+            own.setdefault(batch.source, list(common)).append(batch)
+    return Recipients(_joined(common), {sender: _shared(theirs) for sender, theirs in own.items()})
+
+
+def _shared(batches: list[Batch]) -> Batch | None:
+    """Put a sender's batches together; their bytes are held once, if other senders get them too."""
+    count = sum([batch.count for batch in batches])
+    if not count:
+        return None
+    pieces = [batch.frames for batch in batches if batch.size]
+    return excerpt(pieces, count, 0, id=batches[-1].id)

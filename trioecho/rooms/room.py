@@ -1,23 +1,38 @@
 """
 A room: who is in it, and the broadcaster that gives everybody in it the same messages in the same order.
 
-Who gets what is decided in plain functions; the broadcaster waits in two places only: for messages to
-arrive, and, under the policy ``wait``, for the slow.
+What decides its speed is how messages gather. A fan-out costs much the same whether it carries one message or
+a hundred, because what costs is the system call for each member. So everything that has arrived goes out as
+one write. That alone does not help when a fan-out to a few hundred takes a millisecond and messages come in
+one by one: each would be fanned out alone, the room would fall behind, and only then would there be something
+to join. Therefore a room under load waits for more, as long as its last fan-out took, five milliseconds at
+most: the latency of one fan-out buys that the next carries twice as much. Two things bound the price. A
+message that comes alone never waits: only a fan-out of several lets the next one gather. And gathering ends
+when the scheduler has gone round a few times without bringing anything, because then everybody waits for us.
+
+There are three bounds on what one fan-out joins, each explained where it is named below: batches, bytes, and
+for rooms in which everybody talks, their product.
+
+The broadcaster waits in two places only: for messages, and, under the policy ``wait``, for slow members. All
+who are full wait out one deadline together, not one after the other; whoever is still full then is
+disconnected. A stall in one room holds up no other, because each has a broadcaster of its own.
 """
 
 from __future__ import annotations
 
 import math
 from time import perf_counter
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import trio
 
 from trioecho.counters import Counters
+from trioecho.disconnect import SLOW
 from trioecho.limits import Limits
-from trioecho.rooms.batch import Batch
+from trioecho.rooms.batch import Batch, Encoding, Origin
+from trioecho.rooms.fan_out import fan_out, offer
 from trioecho.rooms.inbox import Inbox
-from trioecho.rooms.outbox import Outbox, Owner, offer_to_all
+from trioecho.rooms.outbox import Outbox, Owner
 from trioecho.rooms.recipients import recipients_of
 
 __all__ = ["Member", "Room"]
@@ -35,18 +50,14 @@ FAN_OUT_BYTES = 512 * 1024
 64 messages of 4 KiB in flight, half as much cost 15 % more CPU, and twice as much 5 %."""
 
 FAN_OUT_CUTS = 8 * 2**20
-"""And batches times bytes, because each sender's own batch is cut out of what it gets: where everybody talks,
-so much is copied for them before the first write, in some four milliseconds."""
+"""And batches times bytes, because each sender's own messages are cut out of what it gets: where everybody
+talks, so much is copied for them, in some four milliseconds."""
 
 LONGEST_GATHER = 0.005
 """The longest that messages are held back to be joined (seconds); only under load."""
 
 IDLE_PASSES = 3
 """Gathering ends when so many passes of the scheduler in a row brought nothing new."""
-
-STRIDE_CLIENTS = 200
-STRIDE_BYTES = 2 * 2**20
-"""A fan-out lets other tasks run after so many clients, or bytes written: about a millisecond."""
 
 
 class Member(Owner, Protocol):
@@ -62,75 +73,96 @@ class Member(Owner, Protocol):
 
 class Room:
     """
-    One room. Its task is :meth:`broadcast`; a stall in it holds up no other room.
+    One room. Its task is :meth:`broadcast`.
 
     Attributes:
         name: the path in the URL, percent-decoded.
         members: who is in it, in the order they came, and where the room's messages for each go.
+        holds: how many keep the room open, whether anybody is in it or not.
         messages, bytes: what has been fanned out, each message once; bytes of frames.
-        dropped: what a dropping policy took from those who are gone, counted for each.
+        dropped: what a dropping policy took from members who have left, counted for each.
 
     """
 
-    def __init__(self, name: str, limits: Limits, counters: Counters | None = None) -> None:
+    def __init__(
+        self, name: str, limits: Limits, counters: Counters | None = None, *, draining: bool = False
+    ) -> None:
         self.name = name
         self.members: dict[Member, Outbox] = {}
+        self.holds = 0
         self.messages = self.bytes = self.dropped = 0
         self._counters = Counters() if counters is None else counters
         self._scope = trio.CancelScope()
         self._limits = limits
         self._inbox = Inbox(min(INBOX_BYTES, limits.max_pending_bytes))
         self._fan_out_bytes = min(FAN_OUT_BYTES, limits.max_pending_bytes)
-        self._finishing = False
-        self._finish_from = 0.0
-        self._finish_by = math.inf
+        # How many members have an outbox of each encoding: nearly always there is one.
+        self._encodings: dict[Encoding | None, int] = {}
+        self._draining = draining
+        self._drain_from = 0.0
+        self._drain_by = math.inf
         self._progress: trio.Event | None = None
         # What is being fanned out.
         self._taken: list[Batch] = []
         # What the last fan-out took (seconds), if it had several messages; the next may gather as long.
         self._last_cost = 0.0
 
-    async def publish(self, batch: Batch) -> None:
-        """
-        Hand over a batch; waits while the room is full (backpressure), not until it is delivered.
+    def add(self, member: Member) -> None:
+        """Let ``member`` in: it gets what is fanned out from now on."""
+        outbox = self.members[member] = member.outbox
+        self._encodings[outbox.encoding] = self._encodings.get(outbox.encoding, 0) + 1
 
-        A room that is finishing, or ends meanwhile because nobody is left, forgets the batch. If
+    def remove(self, member: Member) -> None:
+        """Let ``member`` go; harmless if it is not there."""
+        outbox = self.members.pop(member, None)
+        if outbox is not None:
+            self.dropped += outbox.dropped
+            self._encodings[outbox.encoding] -= 1
+            if not self._encodings[outbox.encoding]:
+                del self._encodings[outbox.encoding]
+        self.on_space()
+
+    async def publish(self, batch: Batch) -> bool:
+        """
+        Hand over a batch, and return whether it was taken: what is taken is delivered.
+
+        Waits while the room is full (backpressure), not until the batch is delivered. A room that drains
+        takes none, and neither does one that has ended because nobody is in it or its broadcaster failed. If
         cancelled, the batch was not taken.
         """
-        if self._finishing:
-            await trio.lowlevel.checkpoint()  # or who publishes in a loop would stop the shutdown
-        else:
-            await self._inbox.put(batch)
+        if self._draining:
+            self._counters.messages_late += batch.count
+            await trio.lowlevel.checkpoint()  # or one who publishes in a loop would stop the shutdown
+            return False
+        return await self._inbox.put(batch)
 
     async def flush(self) -> None:
-        """Wait until all that has been published so far is written or in the outboxes."""
-        flushed = trio.Event()
-        await self._inbox.put(Batch(None, b"", 0, flushed))
-        await flushed.wait()
+        """Wait until everything that has been published so far is written or in the outboxes."""
+        await self._inbox.flush()
 
-    async def finish(self, deadline: float) -> None:
+    async def drain(self, deadline: float) -> None:
         """
-        Take no more, and fan out what was taken; the slow are waited for until ``deadline``.
+        Take no more, and fan out what was taken; slow members are waited for until ``deadline``.
 
         Each of them for half of that time at most, so that those who are held up by another can still
         take what the room holds for them.
         """
-        self._finishing = True
-        self._finish_from, self._finish_by = trio.current_time(), deadline
+        self._draining = True
+        self._drain_from, self._drain_by = trio.current_time(), deadline
         self.on_space()
         await self.flush()
 
-    def stop(self) -> None:
-        """Stop the broadcaster, because nobody is in the room any more; publishers who wait are let go."""
+    def close(self) -> None:
+        """End the broadcaster, because nobody needs the room; publishers who wait are let go."""
         self._scope.cancel()
 
     def on_space(self) -> None:
-        """Take notice that an outbox has room again, or that its client is gone."""
+        """Take notice that an outbox has space again, or that its client is gone."""
         if self._progress is not None:
             self._progress.set()
 
     async def broadcast(self) -> None:
-        """Fan out what arrives until :meth:`stop`: the room's task."""
+        """Fan out what arrives until :meth:`close`: the room's task."""
         try:
             with self._scope:
                 while True:
@@ -141,38 +173,27 @@ class Room:
                     self._last_cost = took if self._count(took) > 1 else 0.0
                     if held:
                         await self._wait_for(held)
-                    self._flush_taken()
+                    self._inbox.delivered(len(self._taken))
+                    self._taken.clear()
         finally:
-            # Nobody may wait for a mark that no one will reach.
-            self._taken += self._inbox.close()
-            self._flush_taken()
+            # Nobody may wait for what will not happen any more.
+            self._inbox.close()
+            self._taken.clear()
 
     def _count(self, took: float) -> int:
         """Count what has been fanned out, and return how many messages that were."""
         messages = size = 0
         for batch in self._taken:
             messages += batch.count
-            size += len(batch.frames)
-        if messages:
-            self.messages += messages
-            self.bytes += size
-            self._counters.batch_messages.add(messages)
-            self._counters.fan_out_seconds.add(took)
+            size += batch.size
+        self.messages += messages
+        self.bytes += size
+        self._counters.batch_messages.add(messages)
+        self._counters.fan_out_seconds.add(took)
         return messages
 
-    def _flush_taken(self) -> None:
-        for batch in self._taken:
-            if batch.flushed is not None:
-                batch.flushed.set()
-        self._taken.clear()
-
     async def _gather(self) -> None:
-        """
-        Wait for messages, then take all that have arrived.
-
-        Under load they gather for as long as the last fan-out took: joining them costs less than another
-        fan-out each. A lone message never waits.
-        """
+        """Wait for messages, then take all that have arrived; under load, wait for more to arrive."""
         taken, inbox = self._taken, self._inbox
         await inbox.wait()
         until = 0.0
@@ -185,58 +206,32 @@ class Room:
             if batch := inbox.take():
                 idle = 0
                 taken.append(batch)
-                size += len(batch.frames)
+                size += batch.size
             else:
                 idle += 1
                 if not until or idle > IDLE_PASSES or trio.current_time() >= until:
                     break
                 await trio.lowlevel.checkpoint()
-        inbox.let_in()
+        inbox.admit()
 
     async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
-        everything, apart = recipients_of(self._taken, self._limits.to)
-        held: dict[Outbox, Batch] = {}
-        others: dict[Any, Outbox] = self.members
-        if apart:
-            others = others.copy()
-            served = written = 0
-            for sender, batch in apart.items():
-                outbox = others.pop(sender, None)
-                if outbox is None or batch is None:
-                    continue
-                served, written = served + 1, written + batch.cost
-                if served > STRIDE_CLIENTS or written > STRIDE_BYTES:
-                    await trio.lowlevel.checkpoint()
-                    served, written = 1, batch.cost
-                self._counters.bytes_out += len(batch.frames)
-                if not outbox.offer(batch):
-                    held[outbox] = batch
-        if everything is None:
-            return held
-        self._counters.bytes_out += len(everything.frames) * len(others)
-        stride = STRIDE_CLIENTS
-        if everything.cost * stride > STRIDE_BYTES:
-            stride = max(1, STRIDE_BYTES // everything.cost)
-        outboxes = tuple(others.values())
-        for start in range(0, len(outboxes), stride):
-            if start:
-                await trio.lowlevel.checkpoint()
-            for outbox in offer_to_all(outboxes[start : start + stride], everything):
-                held[outbox] = everything
-        return held
+        recipients = recipients_of(self._taken, self._limits.to)
+        for batch in self._taken:
+            batch.source = Origin.FANNED_OUT
+        return await fan_out(recipients, self.members, self._encodings, self._counters)
 
     async def _wait_for(self, held: dict[Outbox, Batch]) -> None:
-        """Wait until the slow have taken what they were to get; who takes too long is disconnected."""
+        """Wait until slow members have taken what is theirs; those who take too long are disconnected."""
         while held:
             self._progress = trio.Event()
-            # Before the first wait too: some may have made room while the fan-out went on.
+            # Before the first wait too: some may have made space while the fan-out went on.
             for outbox, batch in list(held.items()):
-                if outbox.offer(batch):
+                if offer(outbox, batch):
                     del held[outbox]
                 elif trio.current_time() >= self._patience(outbox):
                     del held[outbox]
-                    outbox.give_up(batch)
+                    outbox.disconnect(SLOW, batch)
             if held:
                 with trio.move_on_at(min([self._patience(outbox) for outbox in held])):
                     await self._progress.wait()
@@ -248,7 +243,7 @@ class Room:
         if since is None:
             return trio.current_time()
         patience = since + self._limits.stall_limit
-        if self._finishing:
-            share = (self._finish_by - self._finish_from) / 2
-            patience = min(patience, max(since, self._finish_from) + share, self._finish_by)
+        if self._draining:
+            share = (self._drain_by - self._drain_from) / 2
+            patience = min(patience, max(since, self._drain_from) + share, self._drain_by)
         return patience

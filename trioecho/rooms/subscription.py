@@ -1,18 +1,14 @@
-"""A subscription: the application itself as a subscriber of a room."""
+"""A subscription: a room's messages, as the application iterates over them."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar
 
 import trio
 
 from trioecho.disconnect import Disconnect
-from trioecho.limits import Limits
-from trioecho.log import logger
 from trioecho.protocol import frames
-from trioecho.rooms.outbox import Outbox
-from trioecho.rooms.room import Room
+from trioecho.rooms.subscriber import Subscriber
 
 __all__ = ["Disconnected", "Subscription"]
 
@@ -29,25 +25,20 @@ class Subscription:
     """
     An async iterator over a room's messages: ``str`` for text, ``bytes`` for binary.
 
-    The iteration ends when the server shuts down gracefully.
-
-    Attributes:
-        dropped: messages that a dropping policy has taken from it.
-
+    :meth:`Hub.subscribe` makes it. The iteration ends when the server shuts down gracefully, after the
+    messages that were still queued.
     """
 
-    kind: ClassVar = "application"
-    room: Room
+    __slots__ = ("_messages", "_subscriber")
 
-    def __init__(self, limits: Limits) -> None:
-        self.outbox = Outbox(self, limits, None)
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber = subscriber
         self._messages: deque[str | bytes] = deque()
-        self._why: Disconnect | None = None
 
     @property
     def dropped(self) -> int:
         """Messages that a dropping policy has taken from it."""
-        return self.outbox.dropped
+        return self._subscriber.outbox.dropped
 
     def __aiter__(self) -> Subscription:
         return self
@@ -62,32 +53,14 @@ class Subscription:
         """
         if self._messages:
             await trio.lowlevel.checkpoint()
-        else:
-            try:
-                batch = await self.outbox.receive()
-            except (trio.EndOfChannel, trio.ClosedResourceError):
-                if self._why is not None and not self._why.polite:
-                    raise Disconnected(self._why) from None
-                raise StopAsyncIteration from None
-            self._messages.extend(frames.messages(batch.frames))
+            return self._messages.popleft()
+        try:
+            batch = await self._subscriber.outbox.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            why = self._subscriber.why
+            if why is not None and not why.polite:
+                raise Disconnected(why) from None
+            raise StopAsyncIteration from None
+        assert batch is not None  # nobody wakes an application without one
+        self._messages.extend(frames.messages(batch.frames))
         return self._messages.popleft()
-
-    def disconnect(self, why: Disconnect) -> None:
-        """End it; a polite reason lets the application have what is queued."""
-        if self._why is None:
-            self._why = why
-            if why.polite:
-                self.outbox.finish()
-            else:
-                self.outbox.close()
-
-    def on_space(self) -> None:
-        """Tell the room that there is room again."""
-        self.room.on_space()
-
-    def on_first_drop(self) -> None:
-        """Log that messages begin to be dropped."""
-        logger.warning("a subscription of the application in %r does not keep up: dropping", self.room.name)
-
-    def start_writer(self) -> None:
-        """Do nothing: the application takes the messages itself."""

@@ -13,7 +13,7 @@ from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response
 from trioecho.http.upgrade import Upgrade
 from trioecho.log import log_event, logger
-from trioecho.rooms.hub import TooManyRooms
+from trioecho.rooms.registry import TooManyRooms
 from trioecho.sessions.event_stream import HEAD, EventStream
 from trioecho.sessions.state import ServerState
 from trioecho.sessions.websocket import Session

@@ -20,7 +20,7 @@ from trioecho.counters import Counters
 from trioecho.disconnect import CUT, SHUTDOWN
 from trioecho.limits import Limits, OptionError, Options
 from trioecho.log import log_event, logger
-from trioecho.rooms.hub import Hub
+from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.connection import Connection
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
@@ -75,7 +75,7 @@ class Server:
     @property
     def counters(self) -> Counters:
         """What the server has counted."""
-        return self.hub.counters
+        return registry_of(self.hub).counters
 
     async def shutdown(self) -> None:
         """
@@ -139,7 +139,8 @@ async def serve(
             metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
         async with _cancelled_at_its_end() as machines, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
-            state = ServerState(hub, Keepalive(limits), nursery)
+            registry = registry_of(hub)
+            state = ServerState(registry, Keepalive(limits), nursery)
             server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
             pages = monitoring_pages(state, machines)
             beside = {**({} if metrics_listeners else pages), **handlers}
@@ -168,15 +169,16 @@ async def serve(
             log_event(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
             nursery.cancel_scope.deadline = began + limits.shutdown_timeout
             # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
-            await hub.finish(began + limits.shutdown_timeout / 2)
+            await registry.drain(began + limits.shutdown_timeout / 2)
             for connection in tuple(state.connections):
                 connection.disconnect(SHUTDOWN)
-        left = hub.counters.disconnected
+        left = registry.counters.disconnected
         log_event(
             logging.INFO,
             "stopped",
             closed=left[SHUTDOWN.name],
             cut=left[CUT.name],
+            late=registry.counters.messages_late,
             took=trio.current_time() - began,
         )
     finally:

@@ -18,7 +18,7 @@ from trioecho import disconnect
 from trioecho.disconnect import NO_CLOSE_FRAME, Disconnect
 from trioecho.log import log_event
 from trioecho.protocol.sse import KEEPALIVE
-from trioecho.rooms.batch import Batch
+from trioecho.rooms.batch import as_events
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
 from trioecho.sessions.state import ServerState
@@ -56,7 +56,7 @@ class EventStream:
 
     def __init__(self, state: ServerState, transport: trio.abc.Stream, address: str) -> None:
         self.address = address
-        self.outbox = Outbox(self, state.hub.limits, None)
+        self.outbox = Outbox(self, state.hub.limits)
         self.messages_in = 0
         self._room: Room | None = None
         self._state = state
@@ -137,8 +137,11 @@ class EventStream:
                     batch = await self.outbox.receive()
                 except (trio.EndOfChannel, trio.ClosedResourceError):
                     return
+                if batch is None:
+                    await self._transport.send_all(KEEPALIVE)
+                    continue
                 self._writing, self._moved_at = batch.count, trio.current_time()
-                events = memoryview(batch.events)
+                events = memoryview(batch.encoded(as_events))
                 for at in range(0, len(events), PIECE_BYTES):
                     await self._transport.send_all(events[at : at + PIECE_BYTES])
                     self._moved_at = trio.current_time()
@@ -181,7 +184,7 @@ class EventStream:
         if self._why is None:
             self._why = why
             if why.polite:
-                self.outbox.finish()
+                self.outbox.close(drain=True)
             else:
                 self._leave_room()
                 self._scope.cancel()
@@ -189,7 +192,7 @@ class EventStream:
     def ping(self) -> None:
         """Send a keepalive comment, if nothing else is on its way."""
         if not self._writing and not self.outbox.pending_bytes:
-            self.outbox.offer(Batch(None, b"", 0, events=KEEPALIVE))
+            self.outbox.wake()
 
     def alive_since(self, asked: float) -> bool:
         """Whether nothing waits for it to be taken, or it has taken something since then."""

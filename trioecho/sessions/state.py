@@ -8,8 +8,8 @@ from typing import ClassVar, Protocol, cast
 import trio
 
 from trioecho.disconnect import Disconnect
-from trioecho.rooms.hub import Hub
 from trioecho.rooms.outbox import Outbox
+from trioecho.rooms.registry import Registry
 from trioecho.sessions.keepalive import Keepalive
 
 __all__ = ["ServerState"]
@@ -50,7 +50,7 @@ class ServerState:
 
     """
 
-    hub: Hub
+    hub: Registry
     keepalive: Keepalive
     nursery: trio.Nursery
     connections: set[Ending] = field(default_factory=set)

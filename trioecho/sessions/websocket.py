@@ -29,7 +29,7 @@ from trioecho.log import log_event, logger
 from trioecho.protocol import frames
 from trioecho.protocol.decoder import Decoder
 from trioecho.rooms.batch import Batch
-from trioecho.rooms.outbox import Outbox
+from trioecho.rooms.direct_outbox import DirectOutbox
 from trioecho.rooms.room import Room
 from trioecho.sessions.state import ServerState
 from trioecho.transport.wire import NOT_NOW, RECEIVE_BYTES, Wire
@@ -77,7 +77,7 @@ class Session:
     )
 
     kind: ClassVar = "websocket"
-    outbox: Outbox
+    outbox: DirectOutbox
     _wire: Wire
     _room: Room
 
@@ -103,7 +103,7 @@ class Session:
         decoder = Decoder(limits.max_message_size, limits.prefix.encode())
         decoder.waiting = upgrade.early
         self._wire = Wire(self._transport, decoder, self, upgrade.head)
-        self.outbox = Outbox(self, limits, self._wire)
+        self.outbox = DirectOutbox(self, limits, self._wire)
         # In the room before the client hears that it is: it misses nothing that comes after.
         self._room = hub.enter(upgrade.room, self)
         self._state.connections.add(self)
@@ -197,7 +197,7 @@ class Session:
         """Deliver what is owed, if the reason is polite, then say goodbye, if there is a way to say it."""
         assert self._why is not None
         if self._why.polite:
-            self.outbox.finish()
+            self.outbox.close(drain=True)
             await self.outbox.wait_caught_up()
         self._leave_room()
         answered = self._wire.decoder.closed and self._wire.close_sent

@@ -144,7 +144,7 @@ class Wire(trio.abc.Stream):
         self._residue = memoryview(data)[written:]
         self.send_nowait = None
 
-    async def write(self, batches: Sequence[bytes]) -> None:
+    async def write(self, batches: Sequence[Buffer]) -> None:
         """
         Write whole frames, after those that wait already.
 

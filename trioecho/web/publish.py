@@ -9,7 +9,7 @@ import trio
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
 from trioecho.protocol.frames import BINARY, TEXT, data_frame
-from trioecho.rooms.hub import Hub
+from trioecho.rooms.registry import Registry, ShuttingDown
 
 __all__ = ["publish"]
 
@@ -23,15 +23,19 @@ NO_LENGTH = error_response(411, "Say how long the body is: with Content-Length, 
 NOT_UTF8 = text_response(
     400, "Text must be UTF-8: send it as application/octet-stream if it is to be binary."
 )
+SHUTTING_DOWN = error_response(
+    503, "The server is shutting down and did not take the message: try again later.", ("Retry-After", "5")
+)
 FULL = text_response(503, "The room is full: try again later.", ("Retry-After", "1"))
 
 
-async def publish(hub: Hub, request: Request) -> Response:
+async def publish(hub: Registry, request: Request) -> Response:
     """
     Publish the request's body; wait while the room is full, at most for the stall limit.
 
     Raises:
-        HTTPError: publishing is off or not for this client, the body can't be had, or the room stays full.
+        HTTPError: publishing is off or not for this client, the body can't be had, the room stays full, or
+            the server is shutting down.
 
     """
     token = hub.limits.publish_token
@@ -53,7 +57,10 @@ async def publish(hub: Hub, request: Request) -> Response:
     else:
         frame = data_frame(BINARY, body)
     with trio.move_on_after(hub.limits.stall_limit):
-        receivers = await hub.relay(request.path, frame)
+        try:
+            receivers = await hub.relay(request.path, frame)
+        except ShuttingDown:
+            raise HTTPError(SHUTTING_DOWN) from None
         hub.counters.messages_in += 1
         hub.counters.bytes_in += len(frame)
         return json_response(202, {"room": request.path, "receivers": receivers})

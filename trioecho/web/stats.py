@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from trioecho.rooms.hub import Hub
+from trioecho.rooms.registry import Registry
 
 __all__ = ["stats"]
 
 
-def stats(hub: Hub, name: str) -> dict[str, Any]:
+def stats(hub: Registry, name: str) -> dict[str, Any]:
     """
     Return what there is to say of a room, now.
 
