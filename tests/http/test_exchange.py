@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
 
-from trioecho import OptionError, Request, Response, serve
+from trioecho import OptionError, Request, Response, ShuttingDown, serve
 from trioecho.http.negotiation import wanted_type
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -240,8 +241,9 @@ async def test_health_and_readiness_through_a_crowd_and_a_shutdown() -> None:
 
                 # The stuck one keeps the shutdown waiting, long enough to look at it.
                 async def flood() -> None:
-                    while True:
-                        await server.server.hub.publish("/x", bytes(2**20))
+                    with suppress(ShuttingDown):
+                        while True:
+                            await server.server.hub.publish("/x", bytes(2**20))
 
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(flood)
