@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from helpers.outbox_owner import Client
 from helpers.streams import Connect, lockstep, memory, read_into, small_sockets, sockets
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trioecho.limits import Limits
@@ -76,6 +76,7 @@ async def test_everybody_gets_its_own_encoding_and_each_is_made_once(connect: Co
 
 
 @settings(max_examples=40)
+@example(8 * [10_000], 1, small_sockets)
 @given(
     st.lists(st.integers(1, 30_000), min_size=1, max_size=8),
     st.integers(1, 3),

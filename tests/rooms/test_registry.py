@@ -92,6 +92,27 @@ async def test_after_a_failure_the_room_starts_anew(nursery: trio.Nursery) -> No
     assert hub.rooms == {}
 
 
+async def test_publishers_who_wait_when_a_room_fails_are_told_that_nobody_was_reached(
+    nursery: trio.Nursery,
+) -> None:
+    hub = Hub(Limits(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
+    faulty = FaultySubscriber(registry_of(hub).limits)
+    faulty.room = registry_of(hub).enter("/", faulty)
+    counts: list[int] = []
+
+    async def publish(number: int) -> None:
+        counts.append(await hub.publish("/", f"{number} {900 * 'x'}"))
+
+    assert await hub.publish("/", 900 * "x") == 1
+    await trio.testing.wait_all_tasks_blocked()
+    async with trio.open_nursery() as publishing:
+        for number in range(10):
+            publishing.start_soon(publish, number)
+    assert faulty.why is BUG
+    assert counts.count(0) > 5
+    registry_of(hub).leave(faulty.room, faulty)
+
+
 async def test_what_is_accepted_in_a_shutdown_is_delivered(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -119,6 +119,29 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_only_if_it_
         assert (answer.status, answer.headers["connection"]) == (401, "close")
 
 
+async def test_a_post_that_comes_too_late_in_a_shutdown_is_told_so(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its body arrives when its room has begun to drain, which a client that reads nothing holds up."""
+    options = Options(publish_token="secret", max_message_size=1000, max_pending_bytes=1000)
+    async with trio.open_nursery() as nursery:
+        listener = MemoryListener()
+        server = await nursery.start(partial(serve, listeners=[listener], **options))
+        async with server.hub.subscribe("/room") as subscription:
+            for _ in range(3):
+                await server.hub.publish("/room", bytes(1000))
+            stream = await listener.connect()
+            await stream.send_all(head_of("/room", method="POST", headers=TOKEN, body=b"late") + b"l")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(server.shutdown)
+            await trio.testing.wait_all_tasks_blocked()
+            await stream.send_all(b"ate")
+            answer = (await stream.receive_some()).decode()
+            assert answer.startswith("HTTP/1.1 503 ") and "\r\nRetry-After: 5\r\n" in answer
+            assert "did not take the message" in answer
+            assert [message async for message in subscription] == 3 * [bytes(1000)]
+
+
 async def test_a_full_room_makes_a_publisher_wait_at_most_for_the_stall_limit(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
