@@ -16,7 +16,10 @@ from helpers.streams import lockstep, read_into, small_sockets
 
 from trioecho.disconnect import FULL
 from trioecho.limits import Limits, WhenSlow
-from trioecho.rooms.outbox import State
+from trioecho.rooms.batch import Batch
+from trioecho.rooms.fan_out import offer
+from trioecho.rooms.outbox import Outbox, State
+from trioecho.rooms.subscriber import Subscriber
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -162,7 +165,62 @@ async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
     assert client.outbox.unsent == 1
 
 
-# Closing.
+# Its states, and closing.
+
+
+async def test_an_outbox_goes_through_four_states_and_back_while_it_lives() -> None:
+    async with small_sockets() as (near, far), trio.open_nursery() as nursery:
+        client = Client(near, Limits(), nursery)
+        outbox = client.outbox
+        seen = [outbox.state]  # the handshake is being answered
+        outbox.open()
+        seen.append(outbox.state)
+        assert client.offer(batch_of(1, 10, 0))
+        seen.append(outbox.state)
+        assert client.offer(batch_of(1, 100_000, 1))
+        seen.append(outbox.state)
+        nursery.start_soon(read_into, bytearray(), far)
+        await outbox.wait_caught_up()
+        await trio.testing.wait_all_tasks_blocked()
+        seen.append(outbox.state)
+        outbox.close(drain=True)
+        seen.append(outbox.state)
+        outbox.close()
+        seen.append(outbox.state)
+        outbox.close(drain=True)
+        outbox.open()
+        seen.append(outbox.state)
+        assert [state.name for state in seen] == [
+            "QUEUEING", "DIRECT", "DIRECT", "QUEUEING", "DIRECT", "DRAINING", "CLOSED", "CLOSED",
+        ]  # fmt: skip
+        assert (outbox.sent, outbox.unsent) == (2, 0)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_receiver_is_woken_without_a_batch_only_if_it_waits(nursery: trio.Nursery) -> None:
+    outbox = Outbox(Subscriber(Limits()), Limits())
+    received: list[Batch | None] = []
+
+    async def receive() -> None:
+        received.append(await outbox.receive())
+
+    outbox.wake()
+    first = batch_of(1, 10, 0)
+    assert offer(outbox, first)
+    outbox.wake()
+    await receive()
+    nursery.start_soon(receive)
+    await trio.testing.wait_all_tasks_blocked()
+    assert received == [first]
+    outbox.wake()
+    outbox.wake()
+    await trio.testing.wait_all_tasks_blocked()
+    assert received == [first, None]
+    assert (outbox.sent, outbox.pending_bytes) == (1, 0)
+    outbox.close()
+    outbox.wake()
+    with pytest.raises(trio.EndOfChannel):
+        await outbox.receive()
 
 
 async def test_an_outbox_that_drains_delivers_what_it_has_and_takes_no_more() -> None:

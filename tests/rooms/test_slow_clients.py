@@ -150,3 +150,25 @@ async def test_what_many_slow_clients_wait_for_is_in_memory_once(policy: WhenSlo
             await relay(sender, reader)
             assert len(server.find("dropping")) == 40
             assert server.memory - before < 2 * 8 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_senders_who_read_nothing_do_not_each_get_a_copy_of_what_they_are_cut_out_of() -> None:
+    """Everybody talks at once, so all are sent something else; all of it is nearly the same bytes."""
+    count, size, each = 60, 3_500, 30
+    async with (
+        running("--when-slow", "drop-newest", "--max-pending-bytes", "64MiB") as server,
+        AsyncExitStack() as clients,
+    ):
+        reader, last = [await clients.enter_async_context(joined(server.url)) for _ in range(2)]
+        senders = [await clients.enter_async_context(joined(server.url, stuck=True)) for _ in range(count)]
+        before = server.memory
+        async with trio.open_nursery() as nursery:
+            for sender in senders:
+                nursery.start_soon(sender.send, each * frame(BINARY, bytes(size)))
+            for _ in range(count * each):
+                await reader.read_frame()
+        await last.send(frame(TEXT, b"over"))
+        assert await reader.read_frame() == (TEXT, b"over")
+        # A copy for each would be 375 MB. The bytes are 6 MB; a cut out of little is held beside them.
+        assert server.memory - before < 10 * count * each * size
