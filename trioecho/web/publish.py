@@ -9,7 +9,7 @@ import trio
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
 from trioecho.protocol.frames import BINARY, TEXT, data_frame
-from trioecho.rooms.hub import Hub
+from trioecho.sessions.state import ServerState
 
 __all__ = ["publish"]
 
@@ -26,7 +26,7 @@ NOT_UTF8 = text_response(
 FULL = text_response(503, "The room is full: try again later.", ("Retry-After", "1"))
 
 
-async def publish(hub: Hub, request: Request) -> Response:
+async def publish(state: ServerState, request: Request) -> Response:
     """
     Publish the request's body; wait while the room is full, at most for the stall limit.
 
@@ -34,6 +34,7 @@ async def publish(hub: Hub, request: Request) -> Response:
         HTTPError: publishing is off or not for this client, the body can't be had, or the room stays full.
 
     """
+    hub = state.hub
     token = hub.limits.publish_token
     if token is None:
         raise HTTPError(NOT_ALLOWED)
@@ -49,11 +50,11 @@ async def publish(hub: Hub, request: Request) -> Response:
             body.decode()
         except UnicodeDecodeError:
             raise HTTPError(NOT_UTF8) from None
-        frame = data_frame(TEXT, hub.limits.prefix.encode() + body)
+        frame = data_frame(TEXT, body)
     else:
         frame = data_frame(BINARY, body)
     with trio.move_on_after(hub.limits.stall_limit):
-        receivers = await hub.relay(request.path, frame)
+        receivers = await hub.relay(request.path, state.inbound.prepare(frame))
         hub.counters.messages_in += 1
         hub.counters.bytes_in += len(frame)
         return json_response(202, {"room": request.path, "receivers": receivers})
