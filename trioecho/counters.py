@@ -47,6 +47,8 @@ class Counters:
             out.
         messages_out: messages handed to the network, one for each client that got it.
         messages_dropped: messages a policy dropped, likewise.
+        messages_discarded: messages read from clients when no room took them any more, because the server was
+            shutting down or the client's connection was being closed.
         messages_unsent: messages that were still pending when their client left, likewise.
         messages_late: messages that came when the server had begun to shut down, and were not taken.
         batch_messages: how many messages were fanned out together.
@@ -63,6 +65,7 @@ class Counters:
     messages_dropped: int = 0
     messages_unsent: int = 0
     messages_late: int = 0
+    messages_discarded: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     batch_messages: Histogram = field(default_factory=lambda: Histogram(SIZES))

@@ -40,6 +40,11 @@ FULL = Disconnect("full", 1008, "too slow: more bytes pending than allowed")
 DEAD = Disconnect("dead", NO_CLOSE_FRAME, "no sign of life after a ping")
 BUG = Disconnect("bug", 1011, "the server failed")
 SHUTDOWN = Disconnect("shutdown", 1001, "the server is shutting down", polite=True)
-CUT = Disconnect("cut", NO_CLOSE_FRAME, "did not take the rest or answer before the shutdown timeout")
+ABORTED = Disconnect("aborted", NO_CLOSE_FRAME, "did not take the rest or answer before the shutdown timeout")
 CANCELLED = Disconnect("cancelled", NO_CLOSE_FRAME, "the server was cancelled")
+UNTAKEN = Disconnect(
+    "handshake-timeout",
+    NO_CLOSE_FRAME,
+    "did not take the answer to its handshake before the handshake timeout",
+)
 TOO_BIG = Disconnect("too-big", 1009, "the message is larger than allowed")

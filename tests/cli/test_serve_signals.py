@@ -52,7 +52,7 @@ async def test_the_first_signal_closes_everybody_with_1001_and_exits_with_0(numb
         code, took = await ended(server)
         assert code == 0 and took < SLACK
         stopped = await server.event("stopped")
-        assert (stopped["closed"], stopped["cut"]) == (5, 0)
+        assert (stopped["closed"], stopped["aborted"]) == (5, 0)
         assert len(server.find("disconnected", why="shutdown", code=1001)) == 5
 
 
@@ -159,8 +159,8 @@ async def test_a_client_that_does_not_read_is_cut_in_time(policy: WhenSlow) -> N
             for peer in (sender, reader):
                 assert await read_messages_and_close(peer) == ([], 1001)
         assert trio.current_time() - began < 0.5 + SLACK
-        assert server.find("disconnected", address=stuck.address, why="cut")
-        assert server.find("stopped", closed=2, cut=1)
+        assert server.find("disconnected", address=stuck.address, why="aborted")
+        assert server.find("stopped", closed=2, aborted=1)
         await stuck.wait_gone()
 
 
@@ -171,7 +171,7 @@ async def test_a_client_that_reads_but_does_not_answer_is_cut_in_time() -> None:
         assert trio.current_time() - began < 0.3 + SLACK
         assert await peer.read_close() == 1001
         await peer.wait_gone()
-        assert server.find("stopped", closed=0, cut=1)
+        assert server.find("stopped", closed=0, aborted=1)
 
 
 async def test_a_shutdown_from_code_waits_until_all_is_over() -> None:

@@ -68,6 +68,7 @@ class WireOwner:
     ) -> None:
         self.publish = publish
         self.flush = flush
+        self.take_turn = nothing
 
 
 def open_wire(
@@ -78,7 +79,7 @@ def open_wire(
     largest: int = 2**20,
 ) -> Wire:
     """Put a wire over ``transport`` whose handshake is over."""
-    wire = Wire(transport, Decoder(largest), WireOwner(publish, flush), head=b"")
+    wire = Wire(transport, Decoder(largest), WireOwner(publish, flush))
     wire.open()
     return wire
 

@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import codecs
 import tracemalloc
 from collections.abc import Iterable
 
@@ -28,8 +29,9 @@ from hypothesis import strategies as st
 from wsproto.connection import CLIENT, Connection
 from wsproto.events import Ping
 
+import trioecho.protocol.decoder
 from trioecho.protocol import frames
-from trioecho.protocol.decoder import Decoder
+from trioecho.protocol.decoder import SLICE_CONTROLS, SLICE_FRAMES, Decoder
 
 MIB = 2**20
 
@@ -83,16 +85,6 @@ def test_what_a_wsproto_client_sends_arrives_without_the_library(
     assert not decoder.passthrough
 
 
-@given(st.lists(messages, max_size=5), st.text(max_size=5), cuts)
-def test_a_prefix_stands_before_every_text_and_no_binary(
-    sent: list[str | bytes], prefix: str, cuts: list[int]
-) -> None:
-    client = Connection(CLIENT)
-    data = b"".join([part for message in sent for part in by_client(client, message, cuts[:2])])
-    expected = [seen_as(prefix + each if isinstance(each, str) else each) for each in sent]
-    assert through(Decoder(MIB, prefix.encode()), splits(data, cuts)) == expected
-
-
 @given(st.integers(0, 70), st.integers(1, 70), cuts, cuts)
 def test_the_limit_is_the_last_size_the_lane_takes_whole_or_in_fragments(
     size: int, largest: int, fragments: list[int], cuts: list[int]
@@ -130,20 +122,49 @@ def test_once_our_close_frame_is_out_a_ping_is_not_passed_on() -> None:
     assert decoder.feed(goodbye) == ([], goodbye)
 
 
+@given(st.integers(0, 3 * SLICE_FRAMES), st.sampled_from([b"", b"x"]))
+def test_no_slice_has_more_frames_than_its_bound_and_nothing_is_lost_between_them(
+    count: int, payload: bytes
+) -> None:
+    decoder, slices = Decoder(MIB), []
+    decoder.waiting = count * masked(0x82, payload)
+    while decoder.waiting:
+        data, decoder.waiting = decoder.waiting, b""
+        found, rest = decoder.feed(data)
+        assert rest == b""
+        slices.append(len(found))
+    assert sum(slices) == count
+    assert all(size <= SLICE_FRAMES for size in slices)
+
+
+def test_no_slice_has_more_control_frames_than_trio_websocket_answers_in_a_turn() -> None:
+    decoder, ping = Decoder(MIB), masked(0x89, b"?")
+    assert decoder.feed(10 * ping) == ([], SLICE_CONTROLS * ping)
+    assert decoder.waiting == (10 - SLICE_CONTROLS) * ping
+
+
 # What it holds. Memory is what is bounded, so memory is what is measured.
 
 LARGEST = 100_000
 SLACK = 64 * 1024
 
 
+MODULES = (trioecho.protocol.decoder, frames, codecs)
+WHERE = [tracemalloc.Filter(True, str(module.__file__)) for module in MODULES]
+"""Where a decoder allocates. Only that is counted: a test runner has threads that allocate meanwhile too."""
+
+
 def held_by(decoder: Decoder, data: bytes, read: int) -> int:
-    """Feed ``data`` in reads of this size, and return how much more memory is in use after it (bytes)."""
+    """Feed ``data`` in reads of this size, and return how much of what that allocated is left (bytes)."""
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
         for at in range(0, len(data), read):
             decoder.feed(data[at : at + read])
-        return tracemalloc.get_traced_memory()[0] - before
+            while decoder.waiting:
+                waiting, decoder.waiting = decoder.waiting, b""
+                decoder.feed(waiting)
+        left = tracemalloc.take_snapshot().filter_traces(WHERE)
+        return sum([each.size for each in left.statistics("filename")])
     finally:
         tracemalloc.stop()
 

@@ -74,7 +74,7 @@ async def test_who_does_not_answer_is_cut_when_the_shutdown_timeout_is_over(
         began = trio.current_time()
         await server.shutdown()
         assert trio.current_time() - began == pytest.approx(3)
-        assert server.counters.disconnected == {"cut": 1}
+        assert server.counters.disconnected == {"aborted": 1}
         assert (await silent.rest())[-1:] != [("close", 1001)]
 
 

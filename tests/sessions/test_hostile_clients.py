@@ -37,7 +37,7 @@ async def test_pings_and_a_close_in_answer_to_a_shutdown_harm_nobody() -> None:
             await other.send(close(1001))
             assert await other.read_to_end() == b""
         stopped = await server.event("stopped")
-        assert (stopped["closed"], stopped["cut"]) == (2, 0)
+        assert (stopped["closed"], stopped["aborted"]) == (2, 0)
         assert not server.tracebacks
 
 

@@ -143,7 +143,8 @@ class Exchange:
                 found.read = self._read_body
             self._complete = not found.has_body
         except h11.RemoteProtocolError as error:
-            raise HTTPError(_invalid(error)) from error
+            error.__traceback__ = None  # it holds the parser and what was sent, in a reference cycle
+            raise HTTPError(_invalid(error)) from None
         found.early = self.rest
         return found
 
@@ -178,7 +179,8 @@ class Exchange:
                         data = await self._transport.receive_some(RECEIVE_BYTES)
                         self._h11.receive_data(bytes(data))
             except h11.RemoteProtocolError as error:
-                raise HTTPError(_invalid(error)) from error
+                error.__traceback__ = None  # likewise
+                raise HTTPError(_invalid(error)) from None
             except trio.BrokenResourceError as error:
                 raise HTTPError(NOT_ALL) from error
             self._complete = True

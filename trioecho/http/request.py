@@ -10,6 +10,7 @@ import h11
 
 from trioecho.http.response import HTTPError, error_response
 from trioecho.protocol.room_name import RoomNameError, RoomNameTooLong, decode_room_name
+from trioecho.transport.peer import Peer
 
 __all__ = ["Request", "judge"]
 
@@ -32,6 +33,7 @@ class Request:
         has_body: whether a body follows, or may.
         read: wait for the whole body and return it; it raises ``HTTPError`` if there is none to be had.
         early: bytes that came after it, of a client that switches protocols.
+        peer: who sent it.
 
     """
 
@@ -43,6 +45,7 @@ class Request:
     has_body: bool = False
     read: Callable[[], Awaitable[bytes]] = _no_body
     early: bytes = b""
+    peer: Peer | None = None
 
     def values(self, name: str) -> list[str]:
         """Return the values of all headers of this name (in small letters)."""

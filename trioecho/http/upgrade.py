@@ -27,6 +27,7 @@ class Upgrade:
     room: str
     key: bytes
     early: bytes
+    subprotocol: str | None = None
 
     @property
     def head(self) -> bytes:

@@ -1,4 +1,4 @@
-"""A connection: HTTP requests, one after another, until one of them makes it a client."""
+"""A connection: HTTP requests, one after another, until one of them makes it a client's."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import ClassVar
 import trio
 
 from trioecho.disconnect import Disconnect
-from trioecho.http.exchange import RECEIVE_BYTES, TOO_LATE, Exchange
+from trioecho.http.exchange import TOO_LATE, Exchange
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response
 from trioecho.http.upgrade import Upgrade
 from trioecho.log import log_event, logger
 from trioecho.rooms.registry import TooManyRooms
+from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.event_stream import HEAD, EventStream
+from trioecho.sessions.session import Session
 from trioecho.sessions.state import ServerState
-from trioecho.sessions.websocket import Session
+from trioecho.sessions.websocket import WebSocketSession
+from trioecho.transport.closing import linger
+from trioecho.transport.peer import Peer, resolve_peer
 from trioecho.web.site import (
     SHUTTING_DOWN,
     TOO_MANY_CONNECTIONS,
@@ -26,22 +30,38 @@ from trioecho.web.site import (
     Site,
 )
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "serve_connection"]
 
-GOODBYE_TIMEOUT = 1.0
-"""How long a connection is kept after its last answer, so that the answer arrives (seconds)."""
+LINGER_TIMEOUT = 1.0
+"""How long a connection is kept after its last response, so that the response arrives (seconds)."""
 
-CROWDED_PATIENCE = 1.0
-"""How long a client over the limit may take to ask (seconds): there is room for few of them."""
+OVER_LIMIT_TIMEOUT = 1.0
+"""How long a client over the limit may take to send its request (seconds): there is room for few of them."""
 
 FAILED = error_response(500, "The server failed.")
 
+NOBODY_YET = Peer("unknown")
+"""Who is at the other end until that is found out."""
 
-class Connection:
+
+async def serve_connection(connection: Connection) -> None:
     """
-    One connection from a listener; :meth:`run` is its task.
+    Serve a connection from its first request to its end: the task of one connection.
 
-    A ``crowded`` one is over the limit: it is for one request only, and quickly.
+    Raises nothing but what ends the server (``Cancelled``). If cancelled, the connection is closed at once.
+    """
+    session = await connection.run()
+    del connection  # the client keeps nothing of its requests
+    if session is not None:
+        await session.run()
+
+
+class Connection(BaseConnection):
+    """
+    One connection from a listener, while it is HTTP.
+
+    It is one of ``connections`` as long as it runs. One that is ``over_limit`` is for one request only, and
+    quickly.
     """
 
     kind: ClassVar = "http"
@@ -51,19 +71,18 @@ class Connection:
         state: ServerState,
         site: Site,
         transport: trio.abc.Stream,
-        address: str,
+        connections: set[BaseConnection],
         *,
-        crowded: bool = False,
+        over_limit: bool = False,
     ) -> None:
-        self.address = address
+        super().__init__(transport, NOBODY_YET)
         self._state = state
         self._site = site
-        self._transport = transport
-        self._crowded = crowded
+        self._connections = connections
+        self._over_limit = over_limit
         self._scope: trio.CancelScope | None = None
-        self._last = crowded
+        self._last = over_limit
         self._stopped = False
-        self._handed_over = False
 
     def disconnect(self, why: Disconnect) -> None:
         """Wait for no more requests, because the server shuts down."""
@@ -71,54 +90,69 @@ class Connection:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def run(self) -> None:
-        """
-        Serve the requests that come, until one of them makes a session of the connection.
-
-        Raises nothing but what ends the server (``Cancelled``). If cancelled, the connection is cut.
-        """
+    async def run(self) -> Session | None:
+        """Serve the requests that come, until one makes a session of the connection: that is returned."""
+        session = None
         try:
-            await self._converse()
+            session = await self._serve_requests()
         except trio.BrokenResourceError:
             log_event(logging.DEBUG, "vanished", address=self.address)
         except Exception:
-            logger.exception("serving %s failed; the connection is closed", self.address)
+            logger.exception("serving %s failed; the connection is closed", self.peer)
         finally:
-            self._state.connections.discard(self)
-            if not self._handed_over:
+            self._connections.discard(self)
+            if session is None:
                 await trio.aclose_forcefully(self._transport)
+        return session
 
-    async def _converse(self) -> None:
-        """Response request by request, until there is none, or one is for something else."""
+    async def _serve_requests(self) -> Session | None:
+        """Serve requests until there are no more, or one is for a session."""
+        timeout = OVER_LIMIT_TIMEOUT if self._over_limit else self._state.hub.limits.handshake_timeout
+        deadline = trio.current_time() + timeout
+        if not await self._resolve_peer(deadline):
+            return None
         early, first = b"", True
         while True:
             exchange = Exchange(self._transport, self._state.hub.limits, early)
-            outcome = await self._outcome(exchange, first)
+            outcome = await self._outcome(
+                exchange, deadline - trio.current_time() if first else timeout, first
+            )
             if isinstance(outcome, (Upgrade, Listen)):
                 try:
-                    await self._become(outcome)
-                    return
+                    return await self._upgrade(outcome)
                 except TooManyRooms:
                     outcome = self._refused(TOO_MANY_ROOMS)
             if outcome is None:
-                return
+                return None
             if not await exchange.answer(outcome, last=self._last):
-                await self._say_goodbye()
-                return
+                await self._linger()
+                return None
             early, first = exchange.rest, False
 
-    async def _outcome(self, exchange: Exchange, first: bool) -> Outcome | None:
+    async def _resolve_peer(self, deadline: float) -> bool:
+        """Find out who is there, in the time that the first request has; False if that fails."""
+        with trio.CancelScope(deadline=deadline) as self._scope:
+            if self._stopped:
+                self._scope.cancel()
+            self.peer = await resolve_peer(self._transport)
+            return True
+        # Nothing can be answered to one whose TLS handshake is not over.
+        self._refused(SHUTTING_DOWN if self._stopped else TOO_LATE)
+        return False
+
+    async def _outcome(self, exchange: Exchange, patience: float, first: bool) -> Outcome | None:
         """Wait for a request and decide what becomes of it; ``None`` if there will be none."""
         try:
-            request = await self._receive(exchange, first)
+            request = await self._receive(exchange, patience, first)
             if request is None:
                 return None
+            request.peer = self.peer
             outcome = await self._ask(request)
             if self._stopped and not isinstance(outcome, Response):
                 return self._refused(SHUTTING_DOWN)
             return outcome
         except HTTPError as refused:
-            too_late = self._crowded and refused.response is TOO_LATE
+            too_late = self._over_limit and refused.response is TOO_LATE
             return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.response)
 
     async def _ask(self, request: Request) -> Outcome:
@@ -128,11 +162,10 @@ class Connection:
         except (HTTPError, trio.BrokenResourceError):
             raise
         except Exception:
-            logger.exception("a request of %s failed", self.address)
+            logger.exception("a request of %s failed", self.peer)
             raise HTTPError(FAILED) from None
 
-    async def _receive(self, exchange: Exchange, first: bool) -> Request | None:
-        patience = CROWDED_PATIENCE if self._crowded else self._state.hub.limits.handshake_timeout
+    async def _receive(self, exchange: Exchange, patience: float, first: bool) -> Request | None:
         with trio.CancelScope() as self._scope:
             if self._stopped:
                 self._scope.cancel()
@@ -145,41 +178,33 @@ class Connection:
             raise HTTPError(SHUTTING_DOWN)
         return None
 
-    async def _become(self, wish: Upgrade | Listen) -> None:
+    async def _upgrade(self, wish: Upgrade | Listen) -> Session | None:
         """
-        Make the connection a client's: a session has it for good, an event stream until its end.
+        Make a session of the connection, or answer a HEAD for one.
 
         Raises:
             TooManyRooms: the room would be one too many; the connection can still be answered.
 
         """
-        connections = self._state.connections
-        if isinstance(wish, Listen) and wish.only_head:
+        session: Session
+        if isinstance(wish, Upgrade):
+            session = WebSocketSession(self._state, self._transport, self.peer, wish)
+        elif not wish.only_head:
+            session = EventStream(self._state, self._transport, self.peer)
+        else:
             await self._transport.send_all(HEAD)
-            await self._say_goodbye()
-            return
-        connections.discard(self)  # the client counts in its place
-        try:
-            if isinstance(wish, Listen):
-                await EventStream(self._state, self._transport, self.address).run(wish.room)
-            else:
-                self._handed_over = True
-                await Session(self._state, self._transport, self.address).accept(wish)
-        except TooManyRooms:
-            self._handed_over = False
-            connections.add(self)
-            raise
+            await self._linger()
+            return None
+        session.join(wish.room)
+        return session
 
     def _refused(self, answer: Response) -> Response:
-        """Count and log an answer that says no, and return it."""
+        """Count and log a response that rejects the request, and return it."""
         self._state.hub.counters.refused[str(answer.status)] += 1
         log_event(logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence)
         return answer
 
-    async def _say_goodbye(self) -> None:
-        """Wait a moment for the client to take the answer: closing at once could destroy it."""
-        with trio.move_on_after(GOODBYE_TIMEOUT):
-            if isinstance(self._transport, trio.abc.HalfCloseableStream):
-                await self._transport.send_eof()
-            while await self._transport.receive_some(RECEIVE_BYTES):
-                pass
+    async def _linger(self) -> None:
+        """Wait a moment for the client to take the response: closing at once could destroy it."""
+        with trio.move_on_after(LINGER_TIMEOUT):
+            await linger(self._transport)

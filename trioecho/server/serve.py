@@ -7,42 +7,31 @@ rooms deliver what they have taken, and the nursery of all clients has a deadlin
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Unpack
 
 import trio
 
 from trioecho.counters import Counters
-from trioecho.disconnect import CUT, SHUTDOWN
+from trioecho.disconnect import ABORTED, SHUTDOWN
 from trioecho.limits import Limits, OptionError, Options
-from trioecho.log import log_event, logger
+from trioecho.log import log_event
 from trioecho.rooms.hub import Hub, registry_of
-from trioecho.server.connection import Connection
+from trioecho.server.acceptor import Acceptor
+from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
-from trioecho.transport.listeners import address_of, open_listeners, split_address, url_of
-from trioecho.transport.socket_stream import unlayered
+from trioecho.transport.listeners import close_listeners, open_listeners, split_address, url_of
 from trioecho.web.monitoring import monitoring_pages
 from trioecho.web.page import load_page
-from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms, Site
+from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms
 
 __all__ = ["Server", "serve"]
 
-OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-"""What ``accept`` says when the system cannot take one more connection just now."""
-
-RETRY_ACCEPT = 0.1
-"""How long to wait before trying again then (seconds)."""
-
-BUSY_REFUSALS = 100
-"""Connections over the limit that are told so at one time; more than that are just closed."""
-
-MACHINE_CONNECTIONS = 100
-"""Connections at one time on the address for machines: a handful of them each keep one or two."""
+MONITORING_CONNECTIONS = 100
+"""Connections at one time on the monitoring address: a handful of programs each keep one or two."""
 
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
@@ -54,7 +43,7 @@ class Server:
     Attributes:
         hub: its rooms: publish and subscribe from the application.
         urls: an address for each listener, as a client takes it.
-        metrics_urls: likewise for the machine addresses, if they are on a port of their own.
+        metrics_urls: likewise for the monitoring addresses, if they are on a port of their own.
 
     """
 
@@ -82,8 +71,10 @@ class Server:
         Shut down gracefully and wait until that is done; ``serve()`` then returns.
 
         No more connections are accepted; what was taken from publishers is delivered to all who keep up;
-        every client is closed with 1001 and, when ``shutdown_timeout`` is over, cut. Calling it again only
-        waits. If cancelled, the shutdown goes on.
+        every client is closed with 1001, and its connection aborted if it is still open when
+        ``shutdown_timeout`` is over. What clients send meanwhile is still read, so that they come to read
+        what they are owed, but it is discarded and counted. Calling it again only waits. If cancelled, the
+        shutdown goes on.
         """
         self._stopping.set()
         await self._stopped.wait()
@@ -125,7 +116,7 @@ async def serve(
         OptionError: an option has a value that cannot work.
         ListenError: host and port cannot be listened on.
 
-    Cancelling it cuts every connection at once, without close frames, and leaves nothing behind.
+    Cancelling it closes every connection at once, without close frames, and leaves nothing behind.
 
     """
     limits = Limits(**options)
@@ -137,23 +128,39 @@ async def serve(
     try:
         if metrics_listeners is None:
             metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
-        async with _cancelled_at_its_end() as machines, trio.open_nursery() as nursery:
+        async with cancelled_at_end() as monitoring, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
             registry = registry_of(hub)
-            state = ServerState(registry, Keepalive(limits), nursery)
+            inbound = Inbound(limits, registry.counters)
+            state = ServerState(registry, Keepalive(limits), inbound, nursery)
             server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
-            pages = monitoring_pages(state, machines)
+            pages = monitoring_pages(state, monitoring)
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(state.keepalive.run)
                 rooms = Rooms(state, beside, load_page() if limits.page else None)
-                door = _Door(state, rooms, Pages(beside, otherwise=TOO_MANY_CONNECTIONS))
+                acceptor = Acceptor(
+                    state,
+                    nursery,
+                    state.connections,
+                    site=rooms,
+                    over_limit=Pages(beside, otherwise=TOO_MANY_CONNECTIONS),
+                    limit=limits.max_connections,
+                )
                 for listener in listeners:
-                    accepting.start_soon(door.accept_from, listener)
-                own = replace(state, nursery=machines, connections=set())
-                side_door = _Door(own, Pages(pages), Pages(pages), MACHINE_CONNECTIONS)
+                    accepting.start_soon(acceptor.accept_from, listener)
+                # These take no place of a client's, and are served until the shutdown is over.
+                monitored = Pages(pages)
+                monitoring_acceptor = Acceptor(
+                    state,
+                    monitoring,
+                    set(),
+                    site=monitored,
+                    over_limit=monitored,
+                    limit=MONITORING_CONNECTIONS,
+                )
                 for listener in metrics_listeners:
-                    machines.start_soon(side_door.accept_from, listener)
+                    monitoring.start_soon(monitoring_acceptor.accept_from, listener)
                 for url, in_browser in zip(server.urls, _urls(listeners, "http"), strict=True):
                     log_event(
                         logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {})
@@ -168,7 +175,7 @@ async def serve(
             there = len(state.connections)
             log_event(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
             nursery.cancel_scope.deadline = began + limits.shutdown_timeout
-            # Half the time for the slow to take what their rooms hold for them, half for everybody's goodbye.
+            # Half the time for the slow to take what their rooms hold for them, half to close connections.
             await registry.drain(began + limits.shutdown_timeout / 2)
             for connection in tuple(state.connections):
                 connection.disconnect(SHUTDOWN)
@@ -177,18 +184,17 @@ async def serve(
             logging.INFO,
             "stopped",
             closed=left[SHUTDOWN.name],
-            cut=left[CUT.name],
+            aborted=left[ABORTED.name],
             late=registry.counters.messages_late,
             took=trio.current_time() - began,
         )
     finally:
         stopped.set()
-        for listener in (*listeners, *(metrics_listeners or ())):
-            await trio.aclose_forcefully(listener)
+        await close_listeners((*listeners, *(metrics_listeners or ())))
 
 
 @asynccontextmanager
-async def _cancelled_at_its_end() -> AsyncIterator[trio.Nursery]:
+async def cancelled_at_end() -> AsyncIterator[trio.Nursery]:
     """Give a nursery whose tasks go on until the block is left, and no longer."""
     async with trio.open_nursery() as nursery:
         yield nursery
@@ -204,61 +210,3 @@ def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
 
 def _urls(listeners: Listeners, scheme: str = "ws") -> tuple[str, ...]:
     return tuple([scheme + url_of(listener).removeprefix("ws") for listener in listeners])
-
-
-class _Door:
-    """
-    Where connections come in: ``limit`` at a time are served by ``site``, a few more by ``crowded``.
-
-    Beyond those they are just closed.
-    """
-
-    def __init__(self, state: ServerState, site: Site, crowded: Site, limit: int | None = None) -> None:
-        self._state = state
-        self._site = site
-        self._crowded = crowded
-        self._limit = state.hub.limits.max_connections if limit is None else limit
-        self._turning_away = 0
-
-    async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
-        """Accept connections until cancelled; the listener is closed then."""
-        short = False
-        async with listener:
-            while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno not in OUT_OF_FILES:
-                        raise
-                    if not short:
-                        logger.error(
-                            "no more connections can be accepted just now: %s; raise the limit on open files"
-                            " (ulimit -n) or lower max_connections",
-                            error.strerror,
-                        )
-                    short = True
-                    await trio.sleep(RETRY_ACCEPT)
-                else:
-                    short = False
-                    self._admit(stream)
-
-    def _admit(self, stream: trio.abc.Stream) -> None:
-        state, address = self._state, address_of(stream)
-        stream = unlayered(stream)
-        if len(state.connections) < self._limit:
-            connection = Connection(state, self._site, stream, address)
-            state.connections.add(connection)
-            state.nursery.start_soon(connection.run)
-        elif self._turning_away < BUSY_REFUSALS:
-            self._turning_away += 1
-            crowded = Connection(state, self._crowded, stream, address, crowded=True)
-            state.nursery.start_soon(self._turn_away, crowded)
-        else:
-            state.hub.counters.refused["overload"] += 1
-            state.nursery.start_soon(trio.aclose_forcefully, stream)
-
-    async def _turn_away(self, connection: Connection) -> None:
-        try:
-            await connection.run()
-        finally:
-            self._turning_away -= 1

@@ -8,20 +8,20 @@ ever says.
 
 from __future__ import annotations
 
-import logging
 import socket
+from contextlib import suppress
 from typing import ClassVar
 
 import trio
 
 from trioecho import disconnect
 from trioecho.disconnect import NO_CLOSE_FRAME, Disconnect
-from trioecho.log import log_event
 from trioecho.protocol.sse import KEEPALIVE
 from trioecho.rooms.batch import as_events
 from trioecho.rooms.outbox import Outbox
-from trioecho.rooms.room import Room
+from trioecho.sessions.session import CLOSE_TIMEOUT, Session
 from trioecho.sessions.state import ServerState
+from trioecho.transport.peer import Peer
 from trioecho.transport.socket_stream import PlainSocket
 
 __all__ = ["HEAD", "EventStream"]
@@ -34,7 +34,7 @@ HEAD = (
     b"X-Accel-Buffering: no\r\n"
     b"Connection: close\r\n\r\n"
 )
-"""The head of the answer. The end of the connection is the end of the body, so that one encoding serves
+"""The head of the response. The end of the connection is the end of the body, so that one encoding serves
 clients of every version of HTTP. ``X-Accel-Buffering`` makes nginx pass events on as they come."""
 
 OPENING = b"retry: 2000\n: listening\n\n"
@@ -46,23 +46,19 @@ PIECE_BYTES = 64 * 1024
 RECEIVE_BYTES = 4 * 1024
 """How much is read at once, to be ignored (bytes)."""
 
-LEFT = Disconnect("client-closed", NO_CLOSE_FRAME, "the client closed the connection")
+CLIENT_CLOSED = Disconnect("client-closed", NO_CLOSE_FRAME, "the client closed the connection")
 
 
-class EventStream:
-    """One listening client. :meth:`run` serves it; the rest is what others ask of it, and never waits."""
+class EventStream(Session):
+    """The session of one listening client."""
+
+    __slots__ = ("_moved_at", "_writing")
 
     kind: ClassVar = "events"
 
-    def __init__(self, state: ServerState, transport: trio.abc.Stream, address: str) -> None:
-        self.address = address
+    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer) -> None:
+        super().__init__(state, transport, peer)
         self.outbox = Outbox(self, state.hub.limits)
-        self.messages_in = 0
-        self._room: Room | None = None
-        self._state = state
-        self._transport = transport
-        self._scope = trio.CancelScope()
-        self._why: Disconnect | None = None
         # Of the batch that is being written: when the client last took a piece of it, and its messages.
         self._moved_at = 0.0
         self._writing = 0
@@ -72,37 +68,21 @@ class EventStream:
         """Messages that are written in whole; the outbox counts those it has given away."""
         return self.outbox.sent - self._writing
 
-    async def run(self, room: str) -> None:
-        """
-        Response, and pass on the messages of ``room`` until the client or the server ends it.
+    @property
+    def unsent(self) -> int:
+        """Messages that it was to get and that were not written in whole."""
+        return self.outbox.unsent + self._writing
 
-        Raises:
-            TooManyRooms: the room would be one too many; nothing has been answered.
+    async def _answer(self) -> None:
+        self._limit_silence()
+        await self._send_answer(HEAD + OPENING)
+        self._state.keepalive.add(self)
 
-        """
-        state, came = self._state, trio.current_time()
-        self._room = state.hub.enter(room, self)
-        state.connections.add(self)
-        try:
-            there = len(self._room.members)
-            log_event(logging.INFO, "connected", address=self.address, room=room, kind=self.kind, there=there)
-            state.hub.counters.connected += 1
-            self._limit_silence()
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch)
-                    await self._write()
-                    nursery.cancel_scope.cancel()
-        except Exception:
-            self._why = disconnect.BUG
-            raise
-        except BaseException:
-            self._why = disconnect.CUT if self._why is disconnect.SHUTDOWN else disconnect.CANCELLED
-            raise
-        finally:
-            self._leave_room()
-            state.connections.discard(self)
-            self._report(self._room, came)
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            await self._write_events()
+            nursery.cancel_scope.cancel()
 
     def _limit_silence(self) -> None:
         """
@@ -123,15 +103,13 @@ class EventStream:
         try:
             while await self._transport.receive_some(RECEIVE_BYTES):
                 pass
-            self.disconnect(LEFT)
+            self.disconnect(CLIENT_CLOSED)
         except trio.BrokenResourceError:
             self.disconnect(disconnect.LOST)
 
-    async def _write(self) -> None:
+    async def _write_events(self) -> None:
         """Write what the room sends until the outbox is closed."""
         try:
-            await self._transport.send_all(HEAD + OPENING)
-            self._state.keepalive.add(self)
             while True:
                 try:
                     batch = await self.outbox.receive()
@@ -149,45 +127,16 @@ class EventStream:
         except trio.BrokenResourceError:
             self.disconnect(disconnect.LOST)
 
-    def _leave_room(self) -> None:
-        assert self._room is not None
-        self._state.keepalive.remove(self)
-        self._state.hub.leave(self._room, self)
-        self.outbox.close()
-
-    def _report(self, room: Room, came: float) -> None:
-        """Count and log the end of the client."""
-        counters, outbox, why = self._state.hub.counters, self.outbox, self._why or disconnect.LOST
-        unsent = outbox.unsent + self._writing
-        counters.disconnected[why.name] += 1
-        counters.messages_out += self.sent
-        counters.messages_dropped += outbox.dropped
-        counters.messages_unsent += unsent
-        log_event(
-            logging.INFO,
-            "disconnected",
-            address=self.address,
-            room=room.name,
-            kind=self.kind,
-            why=why.name,
-            reason=why.reason,
-            stayed=trio.current_time() - came,
-            sent=self.sent,
-            dropped=outbox.dropped,
-            unsent=unsent,
-        )
+    async def _finish(self, why: Disconnect) -> None:
+        """End the body, which the end of the connection does."""
+        self._leave()
+        # What one that was too slow has not taken would stay in the kernel, and ends in the middle anyway.
+        self._reset = why in (disconnect.SLOW, disconnect.FULL)
+        if isinstance(self._transport, trio.SSLStream) and why.polite:
+            with trio.move_on_after(CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
+                await self._transport.aclose()  # with a close_notify, or it might have been cut off
 
     # What others ask of it.
-
-    def disconnect(self, why: Disconnect) -> None:
-        """Disconnect it for this reason, unless it has one already; a polite one lets it have the rest."""
-        if self._why is None:
-            self._why = why
-            if why.polite:
-                self.outbox.close(drain=True)
-            else:
-                self._leave_room()
-                self._scope.cancel()
 
     def ping(self) -> None:
         """Send a keepalive comment, if nothing else is on its way."""
@@ -197,24 +146,6 @@ class EventStream:
     def alive_since(self, asked: float) -> bool:
         """Whether nothing waits for it to be taken, or it has taken something since then."""
         return not self._writing or self._moved_at >= asked
-
-    def on_space(self) -> None:
-        """Tell the room that there is room again."""
-        assert self._room is not None
-        self._room.on_space()
-
-    def on_first_drop(self) -> None:
-        """Log that messages begin to be dropped."""
-        assert self._room is not None
-        log_event(
-            logging.WARNING,
-            "dropping",
-            address=self.address,
-            room=self._room.name,
-            kind=self.kind,
-            when_slow=self._state.hub.limits.when_slow,
-            pending=self.outbox.pending_bytes,
-        )
 
     def start_writer(self) -> None:
         """Do nothing: its own task takes the messages."""

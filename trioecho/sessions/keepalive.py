@@ -8,32 +8,19 @@ are of a fixed length, so two queues in order of time are all the bookkeeping.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
 import trio
 
-from trioecho.disconnect import DEAD, Disconnect
+from trioecho.disconnect import DEAD
 from trioecho.limits import Limits
+from trioecho.sessions.base_connection import BaseConnection
 
 __all__ = ["Keepalive"]
 
 
-class Pinged(Protocol):
-    """What keepalive needs of a client."""
-
-    def ping(self) -> None:
-        """Send a ping if the connection takes one now."""
-
-    def alive_since(self, asked: float) -> bool:
-        """Whether the client gave a sign of life after ``asked`` (trio time)."""
-
-    def disconnect(self, why: Disconnect) -> None:
-        """Disconnect the client."""
-
-
 class Keepalive:
     """
-    Pings every client each ``ping_interval``, and disconnects who then shows no life for ``ping_timeout``.
+    Pings every client each ``ping_interval``, and disconnects those that show no life in ``ping_timeout``.
 
     So a dead client is found at most interval plus timeout after its last sign of life, whatever the
     ratio of the two.
@@ -42,16 +29,16 @@ class Keepalive:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         # When each client's next ping is due, and which answers are: (due, asked, client).
-        self._pings: dict[Pinged, float] = {}
-        self._answers: deque[tuple[float, float, Pinged]] = deque()
+        self._pings: dict[BaseConnection, float] = {}
+        self._answers: deque[tuple[float, float, BaseConnection]] = deque()
 
-    def add(self, client: Pinged) -> None:
+    def add(self, client: BaseConnection) -> None:
         """Begin to ping ``client``."""
         if self._limits.pings:
             self._pings[client] = trio.current_time() + self._limits.ping_interval
 
-    def remove(self, client: Pinged) -> None:
-        """Leave ``client`` in peace."""
+    def remove(self, client: BaseConnection) -> None:
+        """Stop pinging ``client``."""
         self._pings.pop(client, None)
 
     async def run(self) -> None:

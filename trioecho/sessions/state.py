@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, cast
 
 import trio
 
-from trioecho.disconnect import Disconnect
-from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.registry import Registry
+from trioecho.sessions.base_connection import BaseConnection
+from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
+from trioecho.transport.turns import Turns
 
 __all__ = ["ServerState"]
-
-
-class Ending(Protocol):
-    """A connection, before or after it became a client."""
-
-    kind: ClassVar[str]
-    """What it is: ``http`` before, then ``websocket`` or ``events``."""
-
-    def disconnect(self, why: Disconnect) -> None:
-        """End it, without waiting."""
-
-
-class Client(Ending, Protocol):
-    """A connection that has become a client."""
-
-    outbox: Outbox
-    messages_in: int
-
-    @property
-    def sent(self) -> int:
-        """Messages handed to the network for it."""
 
 
 @dataclass(slots=True, eq=False)
 class ServerState:
     """
-    One server's surroundings.
+    One server's surroundings. There is one of it for each server, never a copy.
 
     Attributes:
         hub: its rooms.
         keepalive: who is pinged.
+        inbound: what a message passes before it is published.
         nursery: where the tasks of clients run; each has an error boundary of its own.
+        turns: the line of those who bring much work.
         connections: all of them, which is what ``max_connections`` counts.
         stopping: whether the server is shutting down.
 
@@ -52,11 +33,8 @@ class ServerState:
 
     hub: Registry
     keepalive: Keepalive
+    inbound: Inbound
     nursery: trio.Nursery
-    connections: set[Ending] = field(default_factory=set)
+    turns: Turns = field(default_factory=Turns)
+    connections: set[BaseConnection] = field(default_factory=set)
     stopping: bool = False
-
-    @property
-    def clients(self) -> list[Client]:
-        """The connections that have become clients."""
-        return [cast(Client, connection) for connection in self.connections if connection.kind != "http"]

@@ -1,11 +1,8 @@
 """
-A session: one client, from the answer to its handshake to the end of its connection.
+A WebSocket session: one client that sends and gets messages.
 
-One reader that always reads (trio-websocket's, through the wire), one place that closes (here), and one
-error boundary: whatever goes wrong with a client ends this client, is named, counted and logged.
-
-The reader is the client's only task. trio-websocket is given something that looks like a nursery and
-starts the reader as ours, so that an idle client costs one task and no nursery; a writer runs beside it only
+One reader that always reads (trio-websocket's, through the wire) and one place that closes (here). The reader
+is the client's only task, so that an idle client costs one task and no nursery; a writer runs beside it only
 while there is a backlog, and ends at the latest when the connection is closed.
 """
 
@@ -14,13 +11,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import trio
-import wsproto
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
-from wsproto.handshake import H11Handshake
 
 from trioecho import disconnect
 from trioecho.disconnect import Disconnect
@@ -30,158 +23,86 @@ from trioecho.protocol import frames
 from trioecho.protocol.decoder import Decoder
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.direct_outbox import DirectOutbox
-from trioecho.rooms.room import Room
+from trioecho.sessions.handshake import switching_protocols
+from trioecho.sessions.session import CLOSE_TIMEOUT, Session
 from trioecho.sessions.state import ServerState
+from trioecho.sessions.trio_websocket_connection import TrioWebSocketConnection
+from trioecho.transport.closing import linger
+from trioecho.transport.peer import Peer
 from trioecho.transport.wire import NOT_NOW, RECEIVE_BYTES, Wire
 
-__all__ = ["Session"]
-
-CLOSE_TIMEOUT = 2.0
-"""How long a client may take to get our close frame and answer it (seconds); after that it is cut."""
+__all__ = ["WebSocketSession"]
 
 DEBUG_LENGTH = 100
 """How much of a message the debug log shows (characters or bytes)."""
 
-REASONS_OF_PROTOCOL = {1002: "protocol-error", 1007: "invalid-text"}
+PROTOCOL_REASONS = {1002: "protocol-error", 1007: "invalid-text"}
 """The close codes for which trio-websocket ends a connection without a close frame: we send it."""
 
-NO_HANDSHAKE = H11Handshake(wsproto.ConnectionType.SERVER)
-"""What every connection is given in the place of its handshake once that is over, because wsproto keeps it to
-the end: h11's objects, a sixth of what an idle client takes. All that is still asked of it is whether it has
-events, and a new one has none."""
 
+class WebSocketSession(Session):
+    """The session of the client that sent ``upgrade``."""
 
-class Session:
-    """
-    One client. :meth:`accept` makes it one; of the rest, what others ask of it never waits.
-
-    Attributes:
-        address: where it connected from.
-        outbox: what waits to be sent to it.
-        messages_in: messages that came from it.
-
-    """
-
-    __slots__ = (
-        "_came",
-        "_room",
-        "_scope",
-        "_state",
-        "_transport",
-        "_websocket",
-        "_why",
-        "_wire",
-        "address",
-        "messages_in",
-        "outbox",
-    )
+    __slots__ = ("_upgrade", "_websocket", "_wire")
 
     kind: ClassVar = "websocket"
     outbox: DirectOutbox
-    _wire: Wire
-    _room: Room
 
-    def __init__(self, state: ServerState, transport: trio.abc.Stream, address: str) -> None:
-        self.address = address
-        self._state = state
-        self._transport = transport
-        self._websocket: WebSocketConnection | None = None
-        self._why: Disconnect | None = None
-        self._scope = trio.CancelScope()
-        self.messages_in = 0
-        self._came: float | None = None
-
-    async def accept(self, upgrade: Upgrade) -> None:
-        """
-        Response the handshake. From then on the client's own task has the connection, and closes it.
-
-        Raises:
-            TooManyRooms: its room would be one too many; the connection is still the caller's.
-
-        """
-        limits, hub = self._state.hub.limits, self._state.hub
-        decoder = Decoder(limits.max_message_size, limits.prefix.encode())
+    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer, upgrade: Upgrade) -> None:
+        super().__init__(state, transport, peer)
+        limits = state.hub.limits
+        decoder = Decoder(limits.max_message_size)
         decoder.waiting = upgrade.early
-        self._wire = Wire(self._transport, decoder, self, upgrade.head)
+        self._wire = Wire(transport, decoder, self)
+        self._websocket = TrioWebSocketConnection(self._wire, limits.max_message_size)
         self.outbox = DirectOutbox(self, limits, self._wire)
-        # In the room before the client hears that it is: it misses nothing that comes after.
-        self._room = hub.enter(upgrade.room, self)
-        self._state.connections.add(self)
-        try:
-            request = await wrap_server_stream(
-                cast(trio.Nursery, _ReaderStart(self)), self._wire, max_message_size=limits.max_message_size
-            )
-            self._websocket = await request.accept()
-        except ConnectionClosed:
-            self.disconnect(disconnect.LOST)  # gone already
-            return
-        except Exception:
-            self.disconnect(disconnect.BUG)
-            raise
-        protocol = getattr(self._websocket, "_wsproto", None)  # private: if it is gone, it costs memory only
-        if isinstance(protocol, wsproto.WSConnection):
-            protocol.handshake = NO_HANDSHAKE
+        self._upgrade: Upgrade | None = upgrade
+
+    async def _answer(self) -> None:
+        assert self._upgrade is not None
+        answer = switching_protocols(self._upgrade.key, self._upgrade.subprotocol)
+        self._upgrade = None  # an idle client need not keep its request
+        await self._send_answer(answer)
         self._wire.open()
         self.outbox.open()
         self._state.keepalive.add(self)
-        hub.counters.connected += 1
-        self._came = trio.current_time()
-        there = len(self._room.members)
-        log_event(logging.INFO, "connected", address=self.address, room=self._room.name, there=there)
 
-    async def run(self, read: Callable[[], Awaitable[None]]) -> None:
-        """Run trio-websocket's reader, and what follows its end: the client's task."""
-        try:
-            with self._scope:
-                await read()
-            if self._why is None:
-                self._why = self._reason_for_end()
-            await self._close()
-        except Exception:
-            self._why = disconnect.BUG
-            logger.exception("serving %s failed; this client is disconnected", self.address)
-            # It may fail the same way again, and that is said already.
-            with contextlib.suppress(Exception):
-                await self._close()
-        except BaseException:
-            if self._why is None:
-                self._why = disconnect.CANCELLED
-            elif self._why is disconnect.SHUTDOWN:
-                self._why = disconnect.CUT
-            raise
-        finally:
-            self._leave_room()
-            self._state.connections.discard(self)
-            self._report()
-            await trio.aclose_forcefully(self._transport)
+    async def _serve(self) -> None:
+        await self._websocket.read()
 
     def _reason_for_end(self) -> Disconnect:
-        """Say why trio-websocket ended the connection."""
-        closed = self._websocket.closed if self._websocket is not None else None
+        closed = self._websocket.closed
         if closed is None:
-            return disconnect.LOST
-        if closed.code in REASONS_OF_PROTOCOL and not self._wire.close_sent:
-            return Disconnect(REASONS_OF_PROTOCOL[closed.code], closed.code, closed.reason or "")
+            return super()._reason_for_end()
+        if closed.code in PROTOCOL_REASONS and not self._wire.close_sent:
+            return Disconnect(PROTOCOL_REASONS[closed.code], closed.code, closed.reason or "")
         if self._wire.decoder.closed:
             return disconnect.client_closed(closed.code, closed.reason)
         return disconnect.LOST
 
     # What the wire asks of it.
 
-    async def publish(self, batch: list[bytes]) -> None:
+    async def publish(self, messages: list[bytes]) -> None:
         """Hand the messages of one read to the room."""
-        count = len(batch)
+        count = len(messages)
+        if self._state.stopping:
+            # The rooms take no more. It is still read, so that a client that writes before it reads comes to
+            # read what it is to get.
+            self._discard(count)
+            return
         self.messages_in += count
         if logger.isEnabledFor(logging.DEBUG):
-            for frame in batch:
-                for message in frames.messages(frame):
-                    start = message[:DEBUG_LENGTH]
-                    log_event(
-                        logging.DEBUG, "message", address=self.address, length=len(message), start=start
-                    )
-        joined = b"".join(batch) if count > 1 else batch[0]
-        self._state.hub.counters.bytes_in += len(joined)
-        await self._room.publish(Batch(self, joined, count))
+            self._log(messages)
+        await self._room.publish(Batch(self, self._state.inbound.take(messages), count))
+
+    def _log(self, messages: list[bytes]) -> None:
+        for message in frames.messages(b"".join(messages)):
+            start = message[:DEBUG_LENGTH]
+            log_event(logging.DEBUG, "message", address=self.address, length=len(message), start=start)
+
+    async def take_turn(self) -> None:
+        """Stand in line with the others that bring much work."""
+        await self._state.turns.take()
 
     async def flush(self) -> None:
         """Before the connection ends, deliver what the client is owed: its own echo, above all."""
@@ -193,86 +114,60 @@ class Session:
 
     # The end.
 
-    async def _close(self) -> None:
-        """Deliver what is owed, if the reason is polite, then say goodbye, if there is a way to say it."""
-        assert self._why is not None
-        if self._why.polite:
+    def _drain(self) -> None:
+        super()._drain()
+        if self.outbox.pending_bytes:
+            self._state.nursery.start_soon(self._stop_when_drained, self.outbox, self._scope)
+        else:
+            self._scope.cancel()
+
+    async def _stop_when_drained(self, outbox: DirectOutbox, scope: trio.CancelScope) -> None:
+        """Read on until the backlog is written: a client that must finish writing first would never read."""
+        await outbox.wait_caught_up()
+        scope.cancel()
+
+    async def _finish(self, why: Disconnect) -> None:
+        if why.polite:
             self.outbox.close(drain=True)
             await self.outbox.wait_caught_up()
-        self._leave_room()
+        self._leave()
         answered = self._wire.decoder.closed and self._wire.close_sent
-        if answered or self._why.code == disconnect.NO_CLOSE_FRAME:
+        if not answered and why.code == disconnect.NO_CLOSE_FRAME:
             return
         # A server that shuts down has a deadline for them all, and slow ones may still have much to read.
-        timeout = math.inf if self._why.polite else CLOSE_TIMEOUT
-        with (
-            trio.move_on_after(timeout),
-            contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
-        ):
-            self._wire.decoder.closing = True
-            await self._wire.send_all(frames.close(self._why.code, self._why.reason))
-            await self._hear_goodbye()
+        with trio.move_on_after(math.inf if why.polite else CLOSE_TIMEOUT) as closing:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                if not answered:
+                    await self._say_close(frames.close(why.code, why.reason))
+                if isinstance(self._transport, trio.SSLStream):
+                    await self._transport.aclose()  # with a close_notify
+        self._reset = closing.cancelled_caught
 
-    async def _hear_goodbye(self) -> None:
-        """Wait for the client's close frame, or its end: closing at once could destroy ours on its way."""
+    async def _say_close(self, frame: bytes) -> None:
+        """Send our close frame, and wait for the client's or its end: closing at once could destroy ours."""
         decoder = self._wire.decoder
-        out_of_step = decoder.passthrough or decoder.closed
-        if out_of_step and isinstance(self._transport, trio.abc.HalfCloseableStream):
-            await self._transport.send_eof()  # its frames can't be told apart any more; its end can
-        decoder.feed(decoder.waiting)
-        while out_of_step or not decoder.closed:
-            data = await self._transport.receive_some(RECEIVE_BYTES)
-            if not data:
-                break
-            decoder.feed(data)
-
-    def _leave_room(self) -> None:
-        self._state.keepalive.remove(self)
-        self._state.hub.leave(self._room, self)
-        self.outbox.close()
-
-    def _report(self) -> None:
-        """Count and log the end of the client."""
-        counters, outbox, why = self._state.hub.counters, self.outbox, self._why
-        assert why is not None
-        if self._came is None:
-            counters.refused["vanished"] += 1
-            log_event(logging.DEBUG, "vanished", address=self.address)
+        decoder.closing = True
+        if decoder.passthrough or decoder.closed:
+            # Its frames can't be told apart any more, but its end can.
+            await self._wire.send_all(frame)
+            await linger(self._transport)
             return
-        counters.disconnected[why.name] += 1
-        counters.messages_in += self.messages_in
-        counters.messages_out += outbox.sent
-        counters.messages_dropped += outbox.dropped
-        counters.messages_unsent += outbox.unsent
-        log_event(
-            logging.INFO,
-            "disconnected",
-            address=self.address,
-            room=self._room.name,
-            why=why.name,
-            code=why.code,
-            reason=why.reason,
-            stayed=trio.current_time() - self._came,
-            received=self.messages_in,
-            sent=outbox.sent,
-            dropped=outbox.dropped,
-            unsent=outbox.unsent,
-        )
+        left = self._wire.send_control(frame)
+        if left:
+            # Reading must go on meanwhile, for a client that writes before it reads.
+            finish = self._wire.finish_control
+            self._state.nursery.start_soon(self._write, self.outbox, finish, frame, left)
+        self._discard(len(decoder.feed(decoder.waiting)[0]))
+        while not decoder.closed and (data := await self._transport.receive_some(RECEIVE_BYTES)):
+            self._discard(len(decoder.feed(data)[0]))
+
+    def _release(self) -> None:
+        self._wire.release()
+        self._websocket.release()
+        del self._wire, self._websocket
+        super()._release()
 
     # What others ask of it.
-
-    @property
-    def sent(self) -> int:
-        """Messages handed to the network for it."""
-        return self.outbox.sent
-
-    def disconnect(self, why: Disconnect) -> None:
-        """Disconnect the client for this reason, unless it has one already."""
-        if self._why is None:
-            self._why = why
-            if not why.polite:
-                self._leave_room()
-            self._scope.cancel()
 
     def ping(self) -> None:
         """Send a keepalive ping; not behind a backlog, where it would prove nothing."""
@@ -280,7 +175,7 @@ class Session:
             left = self._wire.write_now(frames.PING)
             if left:
                 unwritten = [frames.PING] if left == NOT_NOW else []
-                self._state.nursery.start_soon(self._write, self._wire.write, unwritten)
+                self._state.nursery.start_soon(self._write, self.outbox, self._wire.write, unwritten)
 
     def alive_since(self, asked: float) -> bool:
         """Whether the client has sent or taken a byte since then, or is kept from it by its own room."""
@@ -289,45 +184,4 @@ class Session:
 
     def start_writer(self) -> None:
         """Start the task that writes the backlog."""
-        self._state.nursery.start_soon(self._write, self.outbox.drain)
-
-    def on_space(self) -> None:
-        """Tell the room that there is room again."""
-        self._room.on_space()
-
-    def on_first_drop(self) -> None:
-        """Log that messages begin to be dropped."""
-        log_event(
-            logging.WARNING,
-            "dropping",
-            address=self.address,
-            room=self._room.name,
-            when_slow=self._state.hub.limits.when_slow,
-            pending=self.outbox.pending_bytes,
-        )
-
-    async def _write(self, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        """Run a writer; if the connection takes no more, the client is gone."""
-        try:
-            await write(*arguments)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.outbox.close()
-            self.disconnect(disconnect.LOST)
-        except Exception:
-            logger.exception("writing to %s failed; this client is disconnected", self.address)
-            self.outbox.close()
-            self.disconnect(disconnect.BUG)
-
-
-class _ReaderStart:
-    """What trio-websocket takes for a nursery: it starts one task in it, its reader."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
-        """Run the reader as the client's task."""
-        session = self._session
-        session._state.nursery.start_soon(session.run, reader, name=f"trioecho client {session.address}")
+        self._state.nursery.start_soon(self._write, self.outbox, self.outbox.drain)

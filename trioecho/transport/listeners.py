@@ -1,14 +1,15 @@
-"""Where a server listens: host names and ports made into listeners, and addresses made readable."""
+"""Where a server listens: host names and ports made into listeners, and listeners into URLs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 import trio
 
 from trioecho.limits import OptionError
 
-__all__ = ["ListenError", "address_of", "open_listeners", "split_address", "url_of"]
+__all__ = ["ListenError", "close_listeners", "open_listeners", "split_address", "url_of"]
 
 PORT_ATTEMPTS = 10
 """How often to look for one free port on several addresses; each try is nearly sure to succeed."""
@@ -25,6 +26,8 @@ async def open_listeners(hosts: Sequence[str], port: int) -> list[trio.SocketLis
     Raises:
         ListenError: a host is unknown, or the port is taken or not allowed.
         OptionError: the host or port is none.
+
+    If cancelled, nothing is left listening.
 
     """
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65_535:
@@ -46,14 +49,22 @@ async def open_listeners(hosts: Sequence[str], port: int) -> list[trio.SocketLis
                 for address in await _resolve(host):
                     listeners += await trio.open_tcp_listeners(chosen, host=address)
                     chosen = listeners[0].socket.getsockname()[1]
-        except OSError as error:
-            for listener in listeners:
-                await trio.aclose_forcefully(listener)
+        except BaseException as error:
+            await close_listeners(listeners)
+            if not isinstance(error, OSError):
+                raise
             if port == 0 and listeners and attempt + 1 < PORT_ATTEMPTS:
                 continue
             raise ListenError(_complaint(error, host, chosen)) from error
         return listeners
     raise AssertionError("unreachable")
+
+
+async def close_listeners(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> None:
+    """Close all of them at once, also if cancelled: each close is a checkpoint, and none may be left out."""
+    with trio.CancelScope(shield=True):
+        for listener in listeners:
+            await trio.aclose_forcefully(listener)
 
 
 async def _resolve(host: str) -> list[str]:
@@ -90,21 +101,8 @@ def _complaint(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {where}: {why}{hint}"
 
 
-def address_of(stream: trio.abc.Stream) -> str:
-    """Return the address at the other end, as ``127.0.0.1:50000``; kept, because it is gone with the peer."""
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream):
-        return "memory"
-    try:
-        name = stream.socket.getpeername()
-    except OSError:
-        return "unknown"
-    return _host_and_port(name) if isinstance(name, tuple) else "unix"
-
-
 def url_of(listener: trio.abc.Listener[trio.abc.Stream]) -> str:
-    """Return an address that a person can give to a client."""
+    """Return the URL of the room ``/`` there, for a client; the name of another room goes right behind it."""
     scheme = "ws"
     if isinstance(listener, trio.SSLListener):
         scheme, listener = "wss", listener.transport_listener
@@ -112,9 +110,13 @@ def url_of(listener: trio.abc.Listener[trio.abc.Stream]) -> str:
         return f"{scheme}://"
     name = listener.socket.getsockname()
     if not isinstance(name, tuple):
-        return f"{scheme}+unix:{name}"
+        return f"{scheme}+unix:{quote(_path(name))}:/"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])
     return f"{scheme}://{_host_and_port((host, name[1]))}/"
+
+
+def _path(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode(errors="replace")
 
 
 def _host_and_port(name: tuple[object, ...]) -> str:

@@ -50,6 +50,9 @@ class Owner(Protocol):
     def publish(self, frames: list[bytes]) -> Awaitable[None]:
         """Take the messages of one read; while it waits, nothing more is read: TCP backpressure."""
 
+    def take_turn(self) -> Awaitable[None]:
+        """Wait until it is this client's turn to have more of its bytes decoded."""
+
     def flush(self) -> Awaitable[None]:
         """
         Deliver what the client is owed.
@@ -61,7 +64,7 @@ class Owner(Protocol):
 
 class Wire(trio.abc.Stream):
     """
-    The stream under one connection; ``head`` is what trio-websocket reads first, the handshake.
+    The stream under one connection, from the answer to its handshake on.
 
     Attributes:
         send_nowait: the way into the kernel while whole frames may be written without waiting, or ``None``.
@@ -77,9 +80,7 @@ class Wire(trio.abc.Stream):
         "_broken",
         "_finished",
         "_flushed",
-        "_head",
         "_lock",
-        "_opened",
         "_owner",
         "_plain",
         "_residue",
@@ -92,16 +93,14 @@ class Wire(trio.abc.Stream):
         "transport",
     )
 
-    def __init__(self, transport: trio.abc.Stream, decoder: Decoder, owner: Owner, head: bytes) -> None:
+    def __init__(self, transport: trio.abc.Stream, decoder: Decoder, owner: Owner) -> None:
         self.transport = transport
         self.decoder = decoder
         self.heard_at = self.moved_at = trio.current_time()
         self.publishing = self.close_sent = False
         self.send_nowait: Callable[[Buffer], int] | None = None
         self._owner = owner
-        self._head = head
         self._flushed = self._finished = False
-        self._opened: trio.Event | None = trio.Event()
         # Made when two writers may meet for the first time: most clients never have one that waits.
         self._lock: trio.Lock | None = None
         self._residue: memoryview | None = None
@@ -115,11 +114,8 @@ class Wire(trio.abc.Stream):
         return self._plain is not None
 
     def open(self) -> None:
-        """Let frames pass: the handshake's answer is out."""
-        if self._opened is not None:
-            self._opened.set()
-            self._opened = None
-            self._resume_send_nowait()
+        """Let frames be written without waiting: the handshake has been answered."""
+        self._resume_send_nowait()
 
     def write_now(self, data: Buffer) -> int:
         """
@@ -156,7 +152,7 @@ class Wire(trio.abc.Stream):
         other streams (TLS) a frame may be left half-written, and only closing is right after that.
 
         """
-        async with self._turn():
+        async with self._writing():
             if self.close_sent:
                 raise trio.ClosedResourceError("a close frame has been sent")
             await self._send(batches)
@@ -164,21 +160,27 @@ class Wire(trio.abc.Stream):
     async def send_all(self, data: Buffer) -> None:
         """Send one frame of trio-websocket's or a close frame of ours; dropped after a close frame."""
         await trio.lowlevel.checkpoint()
-        if self.close_sent:
-            return
-        closing = self.close_sent = self._opened is None and data[0] == CLOSE
-        answering = self._opened is not None  # the handshake; nobody else writes yet
-        if answering and self._plain is not None:
-            self.send_nowait = self._plain.send
-        left = self.write_now(data)
-        if answering or closing:
-            self.send_nowait = None
+        left = self.send_control(data)
         if left:
-            async with self._turn():
-                await self._send((data,) if left == NOT_NOW else ())
+            await self.finish_control(data, left)
+
+    def send_control(self, data: Buffer) -> int:
+        """Do as :meth:`send_all` as far as it goes without waiting; return what is left, as ``write_now``."""
+        if self.close_sent:
+            return 0
+        closing = self.close_sent = data[0] == CLOSE
+        left = self.write_now(data)
+        if closing:
+            self.send_nowait = None
+        return left
+
+    async def finish_control(self, data: Buffer, left: int) -> None:
+        """Send what :meth:`send_control` has left of ``data``; raises as :meth:`write` does."""
+        async with self._writing():
+            await self._send((data,) if left == NOT_NOW else ())
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _writing(self) -> AsyncIterator[None]:
         """Be the one writer; meanwhile nobody may write without waiting."""
         if self._lock is None:
             self._lock = trio.Lock()
@@ -251,13 +253,9 @@ class Wire(trio.abc.Stream):
                 its affair any more.
 
         """
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        if self._opened is not None:
-            # trio-websocket reads on while it is still to answer the handshake; frames would be lost.
-            await self._opened.wait()
         while True:
+            if self.decoder.waiting:
+                await self._owner.take_turn()
             if self._finished or self.close_sent:
                 raise trio.ClosedResourceError("trio-websocket has ended the connection")
             data: bytes | bytearray = self.decoder.waiting
@@ -277,6 +275,10 @@ class Wire(trio.abc.Stream):
                 await self._owner.flush()
             if rest:
                 return rest
+
+    def release(self) -> None:
+        """Let go of the owner and of what the decoder holds: the connection has ended."""
+        del self._owner, self.decoder
 
     async def aclose(self) -> None:
         """End trio-websocket's reading, no more: the session is the one place that closes."""

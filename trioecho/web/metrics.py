@@ -81,11 +81,11 @@ class ServerCollector(Collector):
         sizes = Counter([ROOM_SIZE_NAMES[bisect_left(ROOM_SIZES, size)] for size in rooms])
         of_size = _all(sizes, *ROOM_SIZE_NAMES)
         yield _gauge("rooms", "Rooms, by how many subscribers are in them.", "subscribers", of_size)
-        pending = sum([client.outbox.pending_bytes for client in self._state.clients])
+        pending = sum([each.pending_bytes for each in self._state.connections])
         yield GaugeMetricFamily("trioecho_pending_bytes", "What waits to be sent to clients.", pending)
 
     def _so_far(self) -> Iterator[Metric]:
-        counters, clients = self._state.hub.counters, self._state.clients
+        counters, clients = self._state.hub.counters, self._state.connections
         counts = {
             "clients": ("Clients that came.", counters.connected),
             "messages_received": (
@@ -105,10 +105,14 @@ class ServerCollector(Collector):
                 "Messages still pending when their client left, one for each.",
                 counters.messages_unsent,
             ),
+            "messages_discarded": (
+                "Messages read from clients when no room took them any more.",
+                counters.messages_discarded,
+            ),
         }
         for name, (help, value) in counts.items():
             yield CounterMetricFamily(f"trioecho_{name}", help, value)
-        dropped = counters.messages_dropped + sum([client.outbox.dropped for client in clients])
+        dropped = counters.messages_dropped + sum([client.dropped for client in clients])
         policy: dict[str, int] = {self._state.hub.limits.when_slow: dropped}
         yield _counter("messages_dropped", "Messages not sent to slow clients.", "policy", policy)
         yield _counter("disconnects", "Clients that are gone, by reason.", "reason", counters.disconnected)

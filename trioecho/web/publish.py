@@ -9,7 +9,8 @@ import trio
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
 from trioecho.protocol.frames import BINARY, TEXT, data_frame
-from trioecho.rooms.registry import Registry, ShuttingDown
+from trioecho.rooms.registry import ShuttingDown
+from trioecho.sessions.state import ServerState
 
 __all__ = ["publish"]
 
@@ -29,7 +30,7 @@ SHUTTING_DOWN = error_response(
 FULL = text_response(503, "The room is full: try again later.", ("Retry-After", "1"))
 
 
-async def publish(hub: Registry, request: Request) -> Response:
+async def publish(state: ServerState, request: Request) -> Response:
     """
     Publish the request's body; wait while the room is full, at most for the stall limit.
 
@@ -38,6 +39,7 @@ async def publish(hub: Registry, request: Request) -> Response:
             the server is shutting down.
 
     """
+    hub = state.hub
     token = hub.limits.publish_token
     if token is None:
         raise HTTPError(NOT_ALLOWED)
@@ -53,12 +55,12 @@ async def publish(hub: Registry, request: Request) -> Response:
             body.decode()
         except UnicodeDecodeError:
             raise HTTPError(NOT_UTF8) from None
-        frame = data_frame(TEXT, hub.limits.prefix.encode() + body)
+        frame = data_frame(TEXT, body)
     else:
         frame = data_frame(BINARY, body)
     with trio.move_on_after(hub.limits.stall_limit):
         try:
-            receivers = await hub.relay(request.path, frame)
+            receivers = await hub.relay(request.path, state.inbound.prepare(frame))
         except ShuttingDown:
             raise HTTPError(SHUTTING_DOWN) from None
         hub.counters.messages_in += 1

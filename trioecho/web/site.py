@@ -104,7 +104,7 @@ class Rooms:
         if handshake.wanted(request):
             return handshake.judge(request)
         if request.method == "POST":
-            return await publish(self._state.hub, request)
+            return await publish(self._state, request)
         if request.method not in ("GET", "HEAD"):
             raise HTTPError(WRONG_METHOD)
         if request.has_body:

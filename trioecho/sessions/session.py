@@ -1,0 +1,297 @@
+"""
+A session: one client, from its place in a room to the end of its connection.
+
+What all kinds of client have in common is here: they join a room, hear the answer to their request under a
+deadline, are served until the client or the server ends it, are closed in one place, and are counted and
+logged. One error boundary stands around all of it: whatever goes wrong with a client ends this client alone.
+
+A kind of client says in :meth:`Session._answer` how its request is answered, in :meth:`Session._serve` how it
+is read and written, and in :meth:`Session._finish` how it is told of the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from trioecho import disconnect
+from trioecho.disconnect import Disconnect
+from trioecho.log import log_event, logger
+from trioecho.rooms.outbox import Outbox
+from trioecho.rooms.room import Room
+from trioecho.sessions.base_connection import BaseConnection
+from trioecho.sessions.state import ServerState
+from trioecho.transport.closing import reset_on_close
+from trioecho.transport.peer import Peer
+from trioecho.transport.socket_stream import PlainSocket
+
+__all__ = ["CLOSE_TIMEOUT", "Session"]
+
+CLOSE_TIMEOUT = 2.0
+"""How long a client may take to get the end of its connection and to answer it (seconds); after that the
+connection is aborted."""
+
+NOT_TAKEN = {disconnect.ABORTED, disconnect.DEAD}
+"""The reasons of those who take nothing any more: what waits for them in the kernel is discarded."""
+
+
+class Session(BaseConnection):
+    """
+    One client. :meth:`join`, then :meth:`run`; of the rest, what others ask of it never waits.
+
+    Attributes:
+        outbox: what waits to be sent to it.
+        messages_in: messages that were taken from it.
+
+    """
+
+    __slots__ = (
+        "_connected_at",
+        "_discarded",
+        "_reset",
+        "_room",
+        "_scope",
+        "_state",
+        "_why",
+        "messages_in",
+        "outbox",
+    )
+
+    outbox: Outbox
+    _room: Room
+
+    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer) -> None:
+        super().__init__(transport, peer)
+        self.messages_in = 0
+        self._state = state
+        self._scope = trio.CancelScope()
+        self._why: Disconnect | None = None
+        self._connected_at: float | None = None
+        self._discarded = 0
+        self._reset = False
+
+    # What its connection asks of it.
+
+    def join(self, room: str) -> None:
+        """
+        Enter ``room``; what is published from now on, the client gets.
+
+        Raises:
+            TooManyRooms: it would be one room too many. The connection can still be answered.
+
+        """
+        self._room = self._state.hub.enter(room, self)
+        self._state.connections.add(self)
+
+    async def run(self) -> None:
+        """
+        Answer the client's request, serve it to its end, and close its connection.
+
+        Raises nothing but what ends the server (``Cancelled``). If cancelled, the connection is closed at
+        once, without a word.
+        """
+        try:
+            with self._scope:
+                if await self._is_answered():
+                    self._connected()
+                    await self._serve()
+            if self._why is None:
+                self._why = self._reason_for_end()
+            if self._connected_at is not None:
+                await self._finish(self._why)
+        except Exception:
+            self._why = disconnect.BUG
+            logger.exception("serving %s failed; this client is disconnected", self.peer)
+            if self._connected_at is not None:
+                # It may fail the same way again, and that is said already.
+                with contextlib.suppress(Exception):
+                    await self._finish(self._why)
+        except BaseException:
+            if self._why is None:
+                self._why = disconnect.CANCELLED
+            elif self._why is disconnect.SHUTDOWN:
+                self._why = disconnect.ABORTED
+            raise
+        finally:
+            self._leave()
+            self._state.connections.discard(self)
+            self._report()
+            if self._reset or self._why in NOT_TAKEN:
+                reset_on_close(self._transport)
+            transport = self._transport
+            self._release()
+            await trio.aclose_forcefully(transport)
+
+    async def _is_answered(self) -> bool:
+        """Answer the request, in the time that it had to arrive itself; say whether the client took that."""
+        try:
+            await self._answer()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._why = self._why or disconnect.LOST
+            return False
+        self._scope.deadline = math.inf
+        return True
+
+    async def _send_answer(self, data: bytes) -> None:
+        """Send the answer; the deadline is only set for a client that does not take it at once."""
+        if isinstance(self._transport, PlainSocket):
+            with contextlib.suppress(OSError):  # no room, or broken: send_all() finds out which
+                data = data[self._transport.send(data) :]
+        if data:
+            timeout = self._state.hub.limits.handshake_timeout
+            self._scope.deadline = trio.current_time() + timeout
+            await self._transport.send_all(data)
+
+    def _connected(self) -> None:
+        """Count and log the client, whose request has been answered."""
+        self._state.hub.counters.connected += 1
+        self._connected_at = trio.current_time()
+        there = len(self._room.members)
+        log_event(
+            logging.INFO, "connected", address=self.address, room=self._room.name, kind=self.kind, there=there
+        )
+
+    def _reason_for_end(self) -> Disconnect:
+        """Say why a session ended that nobody has disconnected."""
+        return disconnect.LOST if self._connected_at is not None else disconnect.UNTAKEN
+
+    def _leave(self) -> None:
+        """Leave the room, and forget what is queued. Leaving twice is harmless."""
+        self._state.keepalive.remove(self)
+        self._state.hub.leave(self._room, self)
+        self.outbox.close()
+
+    def _report(self) -> None:
+        """Count and log the end of the client."""
+        counters, why = self._state.hub.counters, self._why
+        assert why is not None
+        if self._connected_at is None:
+            name = "vanished" if why in (disconnect.LOST, disconnect.CANCELLED) else why.name
+            counters.refused[name] += 1
+            level = logging.DEBUG if name == "vanished" else logging.INFO
+            event = "vanished" if name == "vanished" else "refused"
+            log_event(level, event, address=self.address, why=why.name, reason=why.reason)
+            return
+        counters.disconnected[why.name] += 1
+        counters.messages_in += self.messages_in
+        counters.messages_out += self.sent
+        counters.messages_dropped += self.dropped
+        counters.messages_unsent += self.unsent
+        log_event(
+            logging.INFO,
+            "disconnected",
+            address=self.address,
+            room=self._room.name,
+            kind=self.kind,
+            why=why.name,
+            code=why.code,
+            reason=why.reason,
+            stayed=trio.current_time() - self._connected_at,
+            received=self.messages_in,
+            discarded=self._discarded,
+            sent=self.sent,
+            dropped=self.dropped,
+            unsent=self.unsent,
+        )
+
+    def _discard(self, messages: int) -> None:
+        """Count messages that the client sent when no room took them any more."""
+        self._discarded += messages
+        self._state.hub.counters.messages_discarded += messages
+
+    def _release(self) -> None:
+        """
+        Let go of everything that refers back to this session, so that all of it is freed at once.
+
+        The command has the cyclic garbage collector run rarely, and what a client sent may be large.
+        """
+        del self.outbox, self._transport, self._scope
+
+    async def _write(self, outbox: Outbox, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Run a writer; if the connection takes no more, the client is gone."""
+        try:
+            await write(*arguments)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            outbox.close()
+            self.disconnect(disconnect.LOST)
+        except Exception:
+            if self._why is not disconnect.BUG:  # or that is said already
+                logger.exception("writing to %s failed; this client is disconnected", self.peer)
+            outbox.close()
+            self.disconnect(disconnect.BUG)
+
+    # What a kind of client adds.
+
+    @abstractmethod
+    async def _answer(self) -> None:
+        """Answer the request: the client is one when this returns."""
+
+    @abstractmethod
+    async def _serve(self) -> None:
+        """Serve the client until it ends the connection; cancelled when the server does."""
+
+    @abstractmethod
+    async def _finish(self, why: Disconnect) -> None:
+        """Deliver what is owed, if the reason is polite, and tell the client, if there is a way to."""
+
+    @abstractmethod
+    def start_writer(self) -> None:
+        """Start a task that writes what is in the outbox, if the client needs one."""
+
+    def _drain(self) -> None:
+        """Begin to end politely: take no more from the room, and go on until what is queued is written."""
+        self.outbox.close(drain=True)
+
+    # What others ask of it.
+
+    @property
+    def sent(self) -> int:
+        """Messages handed to the network for it."""
+        return self.outbox.sent
+
+    @property
+    def dropped(self) -> int:
+        """Messages that a dropping policy took from it."""
+        return self.outbox.dropped
+
+    @property
+    def pending_bytes(self) -> int:
+        """What waits to be sent to it (bytes)."""
+        return self.outbox.pending_bytes
+
+    @property
+    def unsent(self) -> int:
+        """Messages that it was to get and that were not handed to the network in whole."""
+        return self.outbox.unsent
+
+    def disconnect(self, why: Disconnect) -> None:
+        """Disconnect the client for this reason, unless it has one; a polite one lets it have the rest."""
+        if self._why is not None:
+            return
+        self._why = why
+        if why.polite and self._connected_at is not None:
+            self._drain()
+        else:
+            self._leave()
+            self._scope.cancel()
+
+    def on_space(self) -> None:
+        """Tell the room that there is room again."""
+        self._room.on_space()
+
+    def on_first_drop(self) -> None:
+        """Log that messages begin to be dropped."""
+        log_event(
+            logging.WARNING,
+            "dropping",
+            address=self.address,
+            room=self._room.name,
+            kind=self.kind,
+            when_slow=self._state.hub.limits.when_slow,
+            pending=self.outbox.pending_bytes,
+        )

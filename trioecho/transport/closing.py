@@ -1,0 +1,77 @@
+"""
+How a connection is closed, so that what was sent last arrives, or so that nothing is left behind.
+
+A socket that is closed while bytes of the peer are unread answers with a reset, which destroys what is still
+on its way to the peer: :func:`linger` is for an end that is to arrive. A socket that is closed while the peer
+takes nothing stays in the kernel for minutes, with all that waits for it: :func:`reset_on_close` is for that.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+
+import trio
+
+from trioecho.transport.peer import socket_of
+
+__all__ = ["linger", "reset_on_close"]
+
+RECEIVE_BYTES = 64 * 1024
+"""One read from the network, to be ignored (bytes)."""
+
+CLOSE_NOTIFY_TIMEOUT = 0.5
+"""How long a TLS peer may take to answer our close_notify before TCP's own end says it too (seconds)."""
+
+RESET = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` on, with no time: closing discards what was not taken, and sends a reset."""
+
+
+async def linger(stream: trio.abc.Stream) -> None:
+    """
+    Tell the peer that no more comes, and read until it has ended the connection too.
+
+    Over TLS a close_notify says it first; ``stream`` must only be closed afterwards. The caller sets the
+    deadline. Raises nothing if the connection is gone.
+    """
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while isinstance(stream, trio.SSLStream):
+            # trio has no half-close of TLS. This one waits for the peer's own close_notify, and fails when it
+            # ends the connection without one or goes on sending; ours has been sent by then.
+            with trio.move_on_after(CLOSE_NOTIFY_TIMEOUT), suppress(trio.BrokenResourceError):
+                await stream.unwrap()
+            stream = stream.transport_stream
+        if isinstance(stream, trio.abc.HalfCloseableStream):
+            await stream.send_eof()
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
+
+
+def reset_on_close(stream: trio.abc.Stream) -> None:
+    """
+    Have the kernel forget what the peer has not taken when ``stream`` is closed.
+
+    Does nothing where the peer has taken everything (an ordinary end never is a reset), and where there is
+    no TCP.
+    """
+    connected = socket_of(stream)
+    if connected is None or connected.fileno() < 0:
+        return
+    if connected.family not in (socket.AF_INET, socket.AF_INET6) or not _unacknowledged(connected.fileno()):
+        return
+    with suppress(OSError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def _unacknowledged(descriptor: int) -> bool:
+    """Whether bytes are left that the peer's kernel has not acknowledged; taken for granted off Linux."""
+    if sys.platform == "linux":
+        import fcntl
+        import termios
+
+        with suppress(OSError):
+            waiting = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(waiting, sys.byteorder) > 0
+    return True

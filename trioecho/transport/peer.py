@@ -1,0 +1,84 @@
+"""A peer: who is at the other end of a connection, as a value."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Literal
+
+import trio
+
+__all__ = ["Peer", "resolve_peer", "socket_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """
+    The other end of a connection; ``str(peer)`` is how log lines name it.
+
+    Attributes:
+        host: its address, as in ``127.0.0.1`` or ``::1``; ``unix`` over a Unix socket, ``memory`` over a
+            stream without a socket, ``unknown`` when it was gone before it could be asked for.
+        port: its TCP port, if it has one.
+        scheme: ``https`` if the connection came over TLS.
+        tls_subject: the common name in the client's certificate, if it showed one that was verified.
+
+    """
+
+    host: str
+    port: int | None = None
+    scheme: Literal["http", "https"] = "http"
+    tls_subject: str | None = None
+
+    def __str__(self) -> str:
+        """As in ``127.0.0.1:50000``, ``[::1]:50000`` or ``unix``."""
+        if self.port is None:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+async def resolve_peer(stream: trio.abc.Stream) -> Peer:
+    """
+    Find out who is at the other end of ``stream``, before anything is read from it.
+
+    Over TLS the handshake is done here, because the client's certificate comes with it. The caller sets
+    the deadline.
+
+    Raises:
+        trio.BrokenResourceError: the TLS handshake failed.
+
+    """
+    scheme: Literal["http", "https"] = "http"
+    subject = None
+    if isinstance(stream, trio.SSLStream):
+        await stream.do_handshake()
+        scheme, subject = "https", _common_name(stream.getpeercert())
+    connected = socket_of(stream)
+    if connected is None:
+        return Peer("memory", None, scheme, subject)
+    try:
+        name = connected.getpeername()
+    except OSError:
+        return Peer("unknown", None, scheme, subject)
+    if not isinstance(name, tuple):
+        return Peer("unix", None, scheme, subject)
+    return Peer(name[0], name[1], scheme, subject)
+
+
+def socket_of(stream: trio.abc.Stream) -> socket.socket | trio.socket.SocketType | None:
+    """Return the socket under ``stream``, through TLS, or ``None`` if it has none."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    found = getattr(stream, "socket", None)  # trio's own stream has one, and so have ours
+    return found if isinstance(found, (socket.socket, trio.socket.SocketType)) else None
+
+
+def _common_name(certificate: object) -> str | None:
+    """Return the common name of a certificate as Python's ``ssl`` describes it."""
+    if not isinstance(certificate, dict):
+        return None
+    for part in certificate.get("subject", ()):
+        for key, value in part:
+            if key == "commonName":
+                return str(value)
+    return None
