@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 
-from trioecho.bench.frames import masked
 from trioecho.bench.stream import Stream
+from trioecho.protocol.frames import FIN, masked
 
-__all__ = ["WOULD_BLOCK", "Connection"]
+__all__ = ["WOULD_BLOCK", "LoadConnection"]
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a non-blocking socket raises, plain or TLS, when it must be waited for."""
@@ -17,10 +17,10 @@ LARGEST_WRITE = 2**18
 """The most bytes offered to the kernel at once (256 KiB)."""
 
 MASK = b"\x5a\xa5\x3c\xc3"
-"""For control frames. A mask protects proxies from scripts in browsers; here it only has to be there."""
+"""For control frames. A mask protects proxies from scripts in browsers; here only its presence matters."""
 
 
-class Connection:
+class LoadConnection:
     """
     An open connection, and its publisher's ``stream`` if it has one.
 
@@ -60,7 +60,7 @@ class Connection:
             OSError: the connection is gone.
 
         """
-        self.controls += masked(opcode, payload, MASK)
+        self.controls += masked(FIN | opcode, payload, MASK)
         self.flush()
 
     def flush(self) -> None:

@@ -14,6 +14,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.cli.parsing import number, whole
 from trioecho.cli.parsing import size as parse_size
+from trioecho.limits import OptionError
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load
@@ -148,7 +149,7 @@ def bench(
     from trioecho.bench.plan import Plan
     from trioecho.bench.process import ProcessError
     from trioecho.bench.report import Report
-    from trioecho.bench.target import Target, UrlError
+    from trioecho.bench.target import Target
 
     plan = Plan(
         mode=mode,
@@ -167,8 +168,10 @@ def bench(
     )
     try:
         target = Target.parse(url, cacert=cacert, insecure=insecure)
-    except UrlError as error:
-        raise typer.BadParameter(str(error)) from error
+    except OptionError as error:
+        if error.option == "url":
+            raise typer.BadParameter(error.problem, param_hint="URL") from None
+        raise
     _allow_descriptors(plan.connections + SPARE_DESCRIPTORS)
     load = Load(plan, target)
     # The run makes no cycles, and looking for them among thousands of connections takes time from the load.

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from websockets.sync.server import ServerConnection
 
-from trioecho.cli.client.formats import AsTheyAre, Json, Records
+from trioecho.cli.client.formats import Json, Raw, Records
 
 ROOM = "/a room"
 
@@ -221,7 +221,7 @@ async def test_send_says_when_it_was_not_taken() -> None:
         (b'{"data": 1}', 'is neither a string nor an object with "data" or "base64"'),
         (b'{"base64": "?"}', 'has no base64 in "base64"'),
         (b'{"base64": 1}', 'has no base64 in "base64"'),
-        (b'"\\ud800"', "has half a surrogate pair, which is no text"),
+        (b'"\\ud800"', "contains half of a surrogate pair, which UTF-8 cannot encode"),
     ],
 )
 def test_json_that_is_no_message(record: bytes, problem: str) -> None:
@@ -245,5 +245,5 @@ def test_a_terminal_obeys_nothing_of_a_message() -> None:
 @given(some.binary())
 def test_binary_records_lose_nothing(record: bytes) -> None:
     assert Records(binary=True).decode(record) == record
-    assert AsTheyAre(binary=True).encode(AsTheyAre(binary=True).decode(record)) == record
+    assert Raw(binary=True).encode(Raw(binary=True).decode(record)) == record
     assert base64.b64decode(Records().encode(record)) == record

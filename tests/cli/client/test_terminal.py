@@ -20,7 +20,7 @@ from helpers.pty_terminal import DEADLINE, Person
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.server import ServerConnection
 
-from trioecho.cli.client.escape import visible
+from trioecho.protocol.escape import escape
 
 CTRL_C, CTRL_D, CTRL_R, UP, ENTER = "\x03", "\x04", "\x12", "\x1b[A", "\r"
 PASTE = "\x1b[200~{}\x1b[201~"
@@ -95,7 +95,7 @@ def test_escape_sequences_of_a_server_do_nothing(person: Person, room: tuple[Roo
     person.see(re.escape(r"\x1b[2Jcleared\x07\x9b31m"))
     person.type(CTRL_C)
     assert person.leave() == 0
-    assert visible("tab\tnewline\nümläut") == "tab\tnewline\nümläut"
+    assert escape("tab\tnewline\nümläut") == "tab\tnewline\nümläut"
 
 
 def test_a_paste_of_several_lines_is_one_message(person: Person, room: tuple[Room, str]) -> None:
