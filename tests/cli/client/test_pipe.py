@@ -221,6 +221,12 @@ async def test_send_says_when_it_was_not_taken() -> None:
         (b'{"data": 1}', 'is neither a string nor an object with "data" or "base64"'),
         (b'{"base64": "?"}', 'has no base64 in "base64"'),
         (b'{"base64": 1}', 'has no base64 in "base64"'),
+        (b"[" * 200_000, "is JSON nested too deeply to be read"),
+        (b'{"data":' * 200_000, "is JSON nested too deeply to be read"),
+        (b"1" * 10_000, "is not JSON"),
+        (b'{"data": "\\udfff"}', "contains half of a surrogate pair, which UTF-8 cannot encode"),
+        (b'"\xed\xa0\x80"', "contains half of a surrogate pair, which UTF-8 cannot encode"),
+        (b'{"base64": "\\ud800"}', 'has no base64 in "base64"'),
         (b'"\\ud800"', "contains half of a surrogate pair, which UTF-8 cannot encode"),
     ],
 )
@@ -228,6 +234,15 @@ def test_json_that_is_no_message(record: bytes, problem: str) -> None:
     with pytest.raises(ValueError) as caught:
         Json(ROOM).decode(record)
     assert str(caught.value) == problem
+
+
+def test_json_that_is_no_message_is_one_sentence_and_what_came_before_is_sent(echo_url: str) -> None:
+    code, out, err = run_here("client", echo_url, "--json", stdin=b'"fine"\n' + b"[" * 200_000)
+    assert code == 1
+    assert json.loads(out)["data"] == "fine"
+    assert err.splitlines()[-1] == (
+        "trioecho: record 2 of standard input is JSON nested too deeply to be read"
+    )
 
 
 @settings(max_examples=50)
