@@ -19,6 +19,8 @@ from helpers.bench_relays import (
     dropping,
     fragmented,
     hanging_up,
+    prefixing,
+    quoting,
     relaying,
     reordering,
     rightly,
@@ -118,6 +120,50 @@ def test_what_a_relay_does_wrong_is_named(relay: Relay, fault: str, publishers: 
     faults = report.figures()["faults"]
     assert faults[fault] >= 4
     assert {name for name in ("lost", "duplicated", "out_of_order", "changed") if faults[name]} == {fault}
+
+
+@pytest.mark.parametrize("publishers", [1, 2])
+@pytest.mark.parametrize("relay", [prefixing, quoting])
+def test_a_relay_that_changes_every_message_loses_none(relay: Relay, publishers: int) -> None:
+    with relaying(relay) as url:
+        report = run(url, publishers=publishers)
+    figures = report.figures()
+    assert {name for name, count in figures["faults"].items() if count} == {"changed"}
+    assert figures["deliveries"] > 0 and not figures["stalled"]
+    assert "deliveries were changed by the server" in report.problems[0]
+    before = r"somebody\x1b says: " if relay is prefixing else '{"text": "'
+    assert report.notes[0] == (
+        f"the server puts {before!r} before messages: start it without that (trioecho serve: without --prefix"
+        " and TRIOECHO_PREFIX), or measure with --binary if it changes text only"
+    )
+
+
+def test_a_relay_that_changes_text_only_is_right_with_binary() -> None:
+    with relaying(prefixing) as url:
+        assert run(url, text=False).problems == []
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    with relaying(unix=tmp_path / "a.sock") as url:
+        report = run(url, rooms=2, subscribers=300, mode="connect")
+        assert report.problems == []
+        assert report.figures()["url"] == f"ws+unix:{tmp_path}/a.sock:/"
+        assert run(url).problems == []
+
+
+def test_a_name_with_umlauts_is_looked_up_as_the_dns_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name server is the only part that is not real: nobody has this name."""
+    asked = []
+
+    def look_up(host: str, port: int, **_: object) -> list[Any]:
+        asked.append(host)
+        return found("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    found = socket.getaddrinfo
+    with relaying() as url:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        assert run(url.replace("127.0.0.1", "bücher.invalid")).problems == []
+    assert asked == ["xn--bcher-kva.invalid"]
 
 
 def test_another_rooms_messages_are_a_fault() -> None:

@@ -98,6 +98,15 @@ def test_a_refused_connection_is_one_sentence(run: Call) -> None:
         )
 
 
+def test_no_unix_socket_and_no_such_name_are_one_sentence(run: Call) -> None:
+    assert run("ws+unix:/no/such.sock:/") == (
+        1,
+        "",
+        "trioecho: cannot connect to ws+unix:/no/such.sock: No such file or directory\n",
+    )
+    assert run("ws://nothing.invalid/") == (1, "", "trioecho: the name nothing.invalid is not known\n")
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
