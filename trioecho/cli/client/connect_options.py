@@ -145,7 +145,7 @@ class Connecting:
         int | None,
         option(
             STAYING,
-            "Give up after so many failed attempts in a row.",
+            "Give up after so many failed attempts in a row; without it, never.",
             "--reconnect-attempts",
             metavar="N",
             parser=whole,
@@ -162,7 +162,7 @@ class Connecting:
         int,
         option(
             LIMITS,
-            "Largest message to receive: bytes, or with KiB, MiB or GiB.",
+            "Largest message to receive.",
             "--max-message-size",
             metavar="SIZE",
             parser=size,

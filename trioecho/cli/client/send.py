@@ -27,10 +27,15 @@ def send(
     url: Annotated[str, typer.Argument(metavar="URL", help=URL_HELP)],
     messages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MESSAGE]...", help="None: all of standard input is one message."),
+        typer.Argument(
+            metavar="MESSAGE", help="A message; without any, all of standard input is sent as one."
+        ),
     ] = None,
     binary: Annotated[
-        bool, typer.Option("--binary", "-b", rich_help_panel=MESSAGES, help="Send binary messages.")
+        bool,
+        typer.Option(
+            "--binary", "-b", rich_help_panel=MESSAGES, help="Send binary messages instead of text."
+        ),
     ] = False,
     connecting: Connecting,
 ) -> None:
