@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,9 @@ from helpers.bench_relays import (
 )
 from websockets.utils import accept_key
 
-from trioecho.bench import loop
+from trioecho.bench import dial, loop
+from trioecho.bench import load as load_module
+from trioecho.bench.connection import MAX_CONTROLS, LoadConnection
 from trioecho.bench.load import Load
 from trioecho.bench.plan import Plan
 from trioecho.bench.poll import SelectorPoll
@@ -227,6 +231,80 @@ def test_frames_that_come_together_with_the_handshake(
         thread.join()
     assert answers == [answer]
     assert report.figures()["faults"]["reasons"] == reasons
+
+
+def shake_hands(connection: socket.socket) -> None:
+    request = connection.recv(4096).decode()
+    key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+    head = f"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+    connection.sendall(head.encode())
+
+
+def fragments_without_end(connection: socket.socket) -> None:
+    shake_hands(connection)
+    connection.sendall(b"\x02\x00")
+    while True:
+        connection.sendall((b"\x00\x7f" + (2**20).to_bytes(8, "big") + bytes(2**20)) + b"\x00\x00" * 100)
+
+
+def pings_without_end(connection: socket.socket) -> None:
+    shake_hands(connection)
+    while True:
+        connection.sendall(b"\x89\x7d" + bytes(125))
+
+
+def one_byte_after_another(connection: socket.socket) -> None:
+    connection.recv(4096)
+    for byte in b"HTTP/1.1 101 Switching Protocols\r\n" * 10:
+        time.sleep(0.02)
+        connection.sendall(bytes([byte]))
+
+
+def against(attack: Callable[[socket.socket], None]) -> Load:
+    """Run a load of one connection against a hostile server."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            attack(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        target = Target.parse(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        load = Load(Plan(mode="connect", subscribers=1, pid=os.getpid()), target)
+        try:
+            load.run()
+        finally:
+            thread.join()
+    return load
+
+
+def test_a_message_without_end_ends_that_connection() -> None:
+    load = against(fragments_without_end)
+    assert load.faults.reasons == {"sent a message of more than 33554432 bytes": 1}
+
+
+def test_answers_to_pings_that_a_server_does_not_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "CLOSE_LIMIT", 0.5)
+    waiting: list[int] = []
+
+    def flush(self: LoadConnection) -> None:
+        waiting.append(len(self.controls))
+        plain_flush(self)
+
+    plain_flush = LoadConnection.flush
+    monkeypatch.setattr(LoadConnection, "flush", flush)
+    against(pings_without_end)
+    assert MAX_CONTROLS <= max(waiting) < MAX_CONTROLS + 300
+
+
+def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "TIMEOUT", 0.3)
+    began = time.monotonic()
+    with pytest.raises(dial.DialError, match=r"left 1 handshakes waiting for 0\.3 s"):
+        against(one_byte_after_another)
+    assert time.monotonic() - began < 3
 
 
 def test_over_tls(tmp_path: Path) -> None:

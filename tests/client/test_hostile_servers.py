@@ -116,6 +116,18 @@ async def test_header_lines_without_end_are_not_kept() -> None:
             await server.hung_up.wait()
 
 
+async def test_interim_responses_without_end_are_not_skipped_for_ever() -> None:
+    async def continue_(stream: trio.SocketStream, server: RawServer) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 1000)
+        await server.listen(stream)
+
+    async with raw_server(continue_) as server:
+        with pytest.raises(NotWebSocket, match="it sends interim responses without end"):
+            async with open_client(server.url):
+                pass
+
+
 @pytest.mark.parametrize("said", [b"\x1b[2Jgone", "\x9b31m".encode(), b"a\r\nb", "\u202eabc".encode()])
 async def test_a_body_and_a_reason_are_quoted_so_that_no_terminal_obeys(said: bytes) -> None:
     async def reject(stream: trio.SocketStream, server: RawServer) -> None:

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from trioecho.bench.stream import Stream
-from trioecho.protocol.frames import FIN, masked
+from trioecho.protocol.frames import FIN, Opcode, masked
 
 __all__ = ["WOULD_BLOCK", "LoadConnection"]
 
@@ -15,6 +15,9 @@ WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 LARGEST_WRITE = 2**18
 """The most bytes offered to the kernel at once (256 KiB)."""
+
+MAX_CONTROLS = 2**16
+"""Bytes of control frames that may wait for a server that takes none; further pings are not answered."""
 
 MASK = b"\x5a\xa5\x3c\xc3"
 """For control frames. A mask protects proxies from scripts in browsers; here only its presence matters."""
@@ -51,6 +54,17 @@ class LoadConnection:
         assert self.stream is not None
         self.stream.send(count, due)
         self.flush()
+
+    def answer(self, ping: bytes) -> None:
+        """
+        Answer a ping, unless too many answers wait already.
+
+        Raises:
+            OSError: the connection is gone.
+
+        """
+        if len(self.controls) < MAX_CONTROLS:
+            self.control(Opcode.PONG, ping)
 
     def control(self, opcode: int, payload: bytes) -> None:
         """

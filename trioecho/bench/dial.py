@@ -10,6 +10,7 @@ import secrets
 import selectors
 import socket
 import ssl
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ AT_ONCE = 100
 """Handshakes under way at one time: enough to keep a server busy, less than any listener's backlog."""
 
 TIMEOUT = 20.0
-"""Seconds without any progress of any handshake until the run gives up."""
+"""Seconds that one handshake may take until the run gives up."""
 
 MAX_HEAD = 2**14
 """The longest answer that is read before its end must have come (16 KiB, what most servers allow)."""
@@ -49,7 +50,7 @@ def dial_all(target: Target, paths: Iterable[str]) -> Iterator[Dialled]:
     The first is made alone: it finds out which of the host's addresses answers.
 
     Raises:
-        DialError: the server refused, is not a WebSocket server, or made no progress for ``TIMEOUT``.
+        DialError: the server refused, is not a WebSocket server, or took longer than ``TIMEOUT``.
 
     """
     pending = iter(paths)
@@ -74,35 +75,43 @@ def dial_all(target: Target, paths: Iterable[str]) -> Iterator[Dialled]:
 
 def _drive(target: Target, family: int, address: Any, paths: Iterator[str]) -> Iterator[Dialled]:
     ready: dict[int, Dialled] = {}
-    under_way: dict[int, tuple[int, Handshake]] = {}
+    under_way: dict[int, tuple[int, Handshake, float]] = {}
     asked = given = 0
     with selectors.DefaultSelector() as selector:
-        while True:
-            while len(under_way) < AT_ONCE and (path := next(paths, None)) is not None:
-                connection = socket.socket(family)
-                handshake = _handshake(connection, address, target, path)
-                # Registered by number: the TLS layer puts another object over the same descriptor.
-                selector.register(connection.fileno(), next(handshake))
-                under_way[connection.fileno()] = (asked, handshake)
-                asked += 1
-            if not under_way:
-                return
-            events = selector.select(TIMEOUT)
-            if not events:
-                raise DialError(f"{target} left {len(under_way)} handshakes waiting for {TIMEOUT:g} s")
-            for key, _ in events:
-                place, handshake = under_way[key.fd]
-                try:
-                    awaited = next(handshake)
-                    if awaited != key.events:
-                        selector.modify(key.fd, awaited)
-                except StopIteration as finished:
-                    selector.unregister(key.fd)
-                    del under_way[key.fd]
-                    ready[place] = finished.value
-            while given in ready:
-                yield ready.pop(given)
-                given += 1
+        try:
+            while True:
+                while len(under_way) < AT_ONCE and (path := next(paths, None)) is not None:
+                    connection = socket.socket(family)
+                    handshake = _handshake(connection, address, target, path)
+                    # Registered by number: the TLS layer puts another object over the same descriptor.
+                    selector.register(connection.fileno(), next(handshake))
+                    under_way[connection.fileno()] = (asked, handshake, time.monotonic() + TIMEOUT)
+                    asked += 1
+                if not under_way:
+                    return
+                # The oldest comes first: a server that sends its answer byte by byte gains nothing by it.
+                left = next(iter(under_way.values()))[2] - time.monotonic()
+                events = selector.select(max(left, 0))
+                if left <= 0 or not events:
+                    raise DialError(f"{target} left {len(under_way)} handshakes waiting for {TIMEOUT:g} s")
+                for key, _ in events:
+                    place, handshake, _ = under_way[key.fd]
+                    try:
+                        awaited = next(handshake)
+                        if awaited != key.events:
+                            selector.modify(key.fd, awaited)
+                    except StopIteration as finished:
+                        selector.unregister(key.fd)
+                        del under_way[key.fd]
+                        ready[place] = finished.value
+                while given in ready:
+                    yield ready.pop(given)
+                    given += 1
+        finally:
+            for _, handshake, _ in under_way.values():
+                handshake.close()
+            for connection, _ in ready.values():
+                connection.close()
 
 
 def _handshake(connection: socket.socket, address: Any, target: Target, path: str) -> Handshake:

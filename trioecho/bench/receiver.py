@@ -15,7 +15,7 @@ from trioecho.bench.connection import WOULD_BLOCK, LoadConnection
 from trioecho.bench.messages import find_claim, identify
 from trioecho.bench.track import Faults, Track
 from trioecho.protocol.escape import quote
-from trioecho.protocol.frames import FIN, BadFrame, Opcode, header, split
+from trioecho.protocol.frames import FIN, MAX_LENGTH, BadFrame, Opcode, header, split
 
 __all__ = ["Disconnected", "Receiver"]
 
@@ -44,6 +44,7 @@ class Receiver:
         "_length",
         "_lone",
         "_parts",
+        "_parts_length",
         "_period",
         "_receive",
         "_rest",
@@ -79,6 +80,7 @@ class Receiver:
         """The beginning of a frame, while they are looked at one by one."""
         self._parts: list[bytes] = []
         """The fragments so far of a fragmented message, its opcode first."""
+        self._parts_length = 0
 
     def begin(self, early: bytes) -> None:
         """
@@ -176,17 +178,21 @@ class Receiver:
         """One frame that is not simply the next message."""
         opcode = first & 0x0F
         if opcode == Opcode.PING:
-            self.connection.control(Opcode.PONG, payload)
+            self.connection.answer(payload)
         elif opcode == Opcode.CLOSE:
             code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
             reason = payload[2:].decode(errors="replace")
             raise Disconnected(f"closed with {code} {quote(reason, LONGEST_REASON)}".rstrip())
         elif opcode != Opcode.PONG:
             if opcode != Opcode.CONTINUATION:
-                self._parts = [bytes([opcode])]
+                self._parts, self._parts_length = [bytes([opcode])], 0
             elif not self._parts:
                 raise Disconnected("sent a continuation of nothing")
-            self._parts.append(payload)
+            if payload:
+                self._parts.append(payload)
+                self._parts_length += len(payload)
+            if self._parts_length > MAX_LENGTH:
+                raise Disconnected(f"sent a message of more than {MAX_LENGTH} bytes")
             if first & FIN:
                 opcode, parts = self._parts[0][0], self._parts[1:]
                 self._parts = []

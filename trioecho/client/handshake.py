@@ -22,6 +22,9 @@ __all__ = ["Handshake", "exchange", "shake_hands"]
 MAX_HEAD = 64 * 1024
 """The longest response head read (bytes): h11 stops there instead of buffering for ever."""
 
+MAX_INTERIM = 20
+"""How many interim responses (1xx) are skipped; servers send one or two, if any (RFC 9110, 15.2)."""
+
 MAX_BODY = 4096
 """How much of a rejection's body is kept (bytes); the rest is not waited for."""
 
@@ -120,10 +123,12 @@ async def exchange(
     """
     try:
         await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
-        while True:
+        for _ in range(MAX_INTERIM + 1):
             event = await _next_event(stream, http)
             if isinstance(event, h11.Response) or getattr(event, "status_code", None) == 101:
                 break
+        else:
+            raise NotWebSocket(f"{where} is not {what}: it sends interim responses without end")
     except h11.RemoteProtocolError:
         unread, ended = http.trailing_data
         if ended and not unread:

@@ -15,6 +15,7 @@ __all__ = [
     "BINARY",
     "CLOSE",
     "FIN",
+    "MAX_LENGTH",
     "PING",
     "TEXT",
     "BadFrame",
