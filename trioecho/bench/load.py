@@ -1,4 +1,4 @@
-"""One run, phase by phase: connect, warm up, measure, wait for what is on its way, close politely."""
+"""One run, phase by phase: connect, warm up, measure, drain, close."""
 
 from __future__ import annotations
 

@@ -34,13 +34,13 @@ class Loop:
         self._opened = opened
         self._publishers: dict[Stream, Receiver] = {}
         self.receivers: set[Receiver] = set()
-        """Those who are connected."""
+        """The connections that are open."""
         self.pace: Pace = Silence()
         self.closing = False
-        """From then on a receiver that leaves is not a fault."""
+        """From then on a connection that ends is not a fault."""
 
     def add(self, receiver: Receiver, early: bytes) -> None:
-        """Take in a connected receiver; ``early`` is what came together with the answer to its handshake."""
+        """Add a connected receiver; ``early`` is what came together with the answer to its handshake."""
         self.receivers.add(receiver)
         if receiver.connection.stream:
             self._publishers[receiver.connection.stream] = receiver
@@ -107,7 +107,7 @@ class Loop:
             self._faults.disconnect(reason)
 
     def close(self) -> None:
-        """Hang up on everybody who is left."""
+        """Close the connections that are left."""
         for receiver in list(self.receivers):
             self.drop(receiver, "")
         self._poll.close()

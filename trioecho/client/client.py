@@ -206,5 +206,5 @@ async def open_client(url: str, **options: Unpack[Options]) -> AsyncIterator[Cli
     if failure is not None:
         raise failure
     ended = connection.close_info
-    if ended is not None and not client._end_reported and (not ended.polite or ended.unsent):
+    if ended is not None and not client._end_reported and (not ended.clean or ended.unsent):
         raise ended.error()

@@ -23,27 +23,27 @@ class CloseInfo:
     """
     How a connection ended.
 
-    ``polite``: a close frame was exchanged; otherwise the connection was lost, or broken off by us because
-    the server misbehaved (``our_doing``). ``by_us``: we closed it. ``unsent``: messages that were taken from
+    ``clean``: close frames were exchanged; otherwise the connection was lost, or broken off by us because
+    the server misbehaved (``broken_off``). ``by_us``: we closed it. ``unsent``: messages that were taken from
     the program but not written in whole.
     """
 
     code: int
     reason: str
     sentence: str
-    polite: bool
+    clean: bool
     by_us: bool = False
-    our_doing: bool = False
+    broken_off: bool = False
     unsent: int = 0
 
     @property
     def quiet(self) -> bool:
-        """Whether this is how a stream of messages ends well: we closed it, or the server was done."""
-        return self.polite and (self.by_us or self.code in (NORMAL, GOING_AWAY)) and not self.unsent
+        """Whether this is a normal end of a stream of messages: we closed it, or the server had no more."""
+        return self.clean and (self.by_us or self.code in (NORMAL, GOING_AWAY)) and not self.unsent
 
     def error(self) -> ConnectionClosed:
         """Return a new exception that says so."""
-        kind = ConnectionClosed if self.polite else ConnectionLost
+        kind = ConnectionClosed if self.clean else ConnectionLost
         plural = "message" if self.unsent == 1 else "messages"
         lost = f"; {self.unsent} {plural} may not have arrived" if self.unsent else ""
         return kind(self.sentence + lost, self.code, self.reason)
@@ -70,7 +70,7 @@ class CloseInfo:
     @classmethod
     def gave_up(cls, where: str, code: int, what: str) -> CloseInfo:
         """The server did something that it may not do."""
-        return cls(code, what, f"{where} {what}", False, our_doing=True)
+        return cls(code, what, f"{where} {what}", False, broken_off=True)
 
     @classmethod
     def not_reconnected(cls, sentence: str) -> CloseInfo:

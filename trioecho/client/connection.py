@@ -181,7 +181,7 @@ class ClientConnection:
         if data:
             return data
         if self._close_code is not None and not self._send_queue.closed:
-            # Not polite, but common: our close frame is answered by hanging up.
+            # Not clean, but common: our close frame is answered by hanging up.
             self._finish(CloseInfo.ours())
         else:
             self._lose("ended without a close frame")

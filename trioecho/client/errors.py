@@ -41,7 +41,7 @@ class NotWebSocket(ConnectFailed):
 
 class Rejected(ConnectFailed):
     """
-    The server, or a proxy before it, refused with an HTTP status.
+    The server, or a proxy in front of it, rejected the request with an HTTP status.
 
     ``status`` is that number, ``headers`` the response's header fields (names in lower case), ``body`` the
     start of its body (bytes, bounded).

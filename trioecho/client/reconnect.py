@@ -65,7 +65,7 @@ class Reconnect:
     def after_end(self, close_info: CloseInfo) -> bool:
         """Whether to reconnect after a connection that ended like this."""
         final = close_info.code in FINAL or close_info.code >= 3000
-        return not close_info.by_us and not close_info.our_doing and not final
+        return not close_info.by_us and not close_info.broken_off and not final
 
     def after_failure(self, error: ConnectFailed, attempt: int) -> bool:
         """

@@ -113,7 +113,7 @@ class Pipe:
         ended = client.close_info
         if self._problem is not None:
             raise self._problem
-        if ended and not ended.by_us and (ended.code != NORMAL or not ended.polite or ended.unsent):
+        if ended and not ended.by_us and (ended.code != NORMAL or not ended.clean or ended.unsent):
             raise Failure(str(ended.error()))
         if ended and not ended.by_us and not self._sent_all and not os.isatty(STDIN):
             raise Failure(f"{ended.sentence}, before all of standard input was sent")

@@ -70,7 +70,7 @@ class Terminal:
                 await self._read(client)
                 nursery.cancel_scope.cancel()
         ended = client.close_info
-        if ended and not ended.by_us and (ended.code != CODE or not ended.polite):
+        if ended and not ended.by_us and (ended.code != CODE or not ended.clean):
             raise Failure(str(ended.error()))
         return self._next_room
 
