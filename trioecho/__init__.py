@@ -5,7 +5,18 @@ A WebSocket broadcast server on trio: what one client sends, every other client 
 is a client for any WebSocket server.
 """
 
-from trioecho.client import Client, ClientError, ConnectFailed, ConnectionLost, Reconnect, open_client
+from trioecho.client import (
+    CertificateNotTrusted,
+    Client,
+    ClientError,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionLost,
+    NotWebSocket,
+    Reconnect,
+    Rejected,
+    open_client,
+)
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
@@ -19,9 +30,11 @@ from trioecho.transport.listeners import ListenError
 __version__ = "0.1.0"
 
 __all__ = [
+    "CertificateNotTrusted",
     "Client",
     "ClientError",
     "ConnectFailed",
+    "ConnectionClosed",
     "ConnectionLost",
     "Counters",
     "Disconnect",
@@ -29,8 +42,10 @@ __all__ = [
     "Hub",
     "Limits",
     "ListenError",
+    "NotWebSocket",
     "OptionError",
     "Reconnect",
+    "Rejected",
     "Request",
     "Response",
     "Server",

@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from helpers.bench_relays import (
     dropping,
     fragmented,
     hanging_up,
+    prefixing,
+    quoting,
     relaying,
     reordering,
     rightly,
@@ -27,7 +31,9 @@ from helpers.bench_relays import (
 )
 from websockets.utils import accept_key
 
-from trioecho.bench import loop
+from trioecho.bench import dial, loop
+from trioecho.bench import load as load_module
+from trioecho.bench.connection import MAX_CONTROLS, LoadConnection
 from trioecho.bench.load import Load
 from trioecho.bench.plan import Plan
 from trioecho.bench.poll import SelectorPoll
@@ -98,7 +104,7 @@ def test_senders_may_be_meant_too() -> None:
     with relaying(to_everyone) as url:
         assert run(url, to="everyone", publishers=2).problems == []
         report = run(url)
-    assert "to their own sender" in report.problems[0]
+    assert "reached their own sender" in report.problems[0]
     assert "--to everyone" in report.notes[0]
 
 
@@ -106,7 +112,7 @@ def test_senders_may_be_meant_too() -> None:
     ("relay", "fault"),
     [
         (dropping, "lost"),
-        (doubling, "doubled"),
+        (doubling, "duplicated"),
         (reordering, "out_of_order"),
         (changing, "changed"),
     ],
@@ -117,9 +123,51 @@ def test_what_a_relay_does_wrong_is_named(relay: Relay, fault: str, publishers: 
         report = run(url, publishers=publishers)
     faults = report.figures()["faults"]
     assert faults[fault] >= 4
-    # A changed message is one that never came; all else is nothing but itself.
-    allowed = {fault, "lost"} if fault == "changed" else {fault}
-    assert {name for name in ("lost", "doubled", "out_of_order", "changed") if faults[name]} == allowed
+    assert {name for name in ("lost", "duplicated", "out_of_order", "changed") if faults[name]} == {fault}
+
+
+@pytest.mark.parametrize("publishers", [1, 2])
+@pytest.mark.parametrize("relay", [prefixing, quoting])
+def test_a_relay_that_changes_every_message_loses_none(relay: Relay, publishers: int) -> None:
+    with relaying(relay) as url:
+        report = run(url, publishers=publishers)
+    figures = report.figures()
+    assert {name for name, count in figures["faults"].items() if count} == {"changed"}
+    assert figures["deliveries"] > 0 and not figures["stalled"]
+    assert "deliveries were changed by the server" in report.problems[0]
+    before = r"somebody\x1b says: " if relay is prefixing else '{"text": "'
+    assert report.notes[0] == (
+        f"the server puts {before!r} before messages: start it without that (trioecho serve: without --prefix"
+        " and TRIOECHO_PREFIX), or measure with --binary if it changes text only"
+    )
+
+
+def test_a_relay_that_changes_text_only_is_right_with_binary() -> None:
+    with relaying(prefixing) as url:
+        assert run(url, text=False).problems == []
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    with relaying(unix=tmp_path / "a.sock") as url:
+        report = run(url, rooms=2, subscribers=300, mode="connect")
+        assert report.problems == []
+        assert report.figures()["url"] == f"ws+unix:{tmp_path}/a.sock:/"
+        assert run(url).problems == []
+
+
+def test_a_name_with_umlauts_is_looked_up_as_the_dns_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name server is the only part that is not real: nobody has this name."""
+    asked = []
+
+    def look_up(host: str, port: int, **_: object) -> list[Any]:
+        asked.append(host)
+        return found("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    found = socket.getaddrinfo
+    with relaying() as url:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        assert run(url.replace("127.0.0.1", "bücher.invalid")).problems == []
+    assert asked == ["xn--bcher-kva.invalid"]
 
 
 def test_another_rooms_messages_are_a_fault() -> None:
@@ -131,7 +179,7 @@ def test_another_rooms_messages_are_a_fault() -> None:
 def test_clients_that_are_disconnected_are_named_with_the_reason() -> None:
     with relaying(hanging_up) as url:
         report = run(url)
-    assert report.figures()["faults"]["farewells"] == {"closed with 1013 too busy": 4}
+    assert report.figures()["faults"]["reasons"] == {"closed with 1013 too busy": 4}
 
 
 def test_a_server_that_stops_delivering_ends_the_run() -> None:
@@ -153,7 +201,7 @@ def test_connecting_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("early", "answer", "farewells"),
+    ("early", "answer", "reasons"),
     [
         (b"\x89\x02hi", b"\x8a\x82", {}),
         (b"\x88\x06\x03\xf5busy", b"", {"closed with 1013 busy": 1}),
@@ -162,7 +210,7 @@ def test_connecting_only() -> None:
     ],
 )
 def test_frames_that_come_together_with_the_handshake(
-    early: bytes, answer: bytes, farewells: dict[str, int]
+    early: bytes, answer: bytes, reasons: dict[str, int]
 ) -> None:
     answers = []
 
@@ -182,7 +230,81 @@ def test_frames_that_come_together_with_the_handshake(
         report = run(f"ws://127.0.0.1:{port}/", mode="connect", subscribers=1)
         thread.join()
     assert answers == [answer]
-    assert report.figures()["faults"]["farewells"] == farewells
+    assert report.figures()["faults"]["reasons"] == reasons
+
+
+def shake_hands(connection: socket.socket) -> None:
+    request = connection.recv(4096).decode()
+    key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+    head = f"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+    connection.sendall(head.encode())
+
+
+def fragments_without_end(connection: socket.socket) -> None:
+    shake_hands(connection)
+    connection.sendall(b"\x02\x00")
+    while True:
+        connection.sendall((b"\x00\x7f" + (2**20).to_bytes(8, "big") + bytes(2**20)) + b"\x00\x00" * 100)
+
+
+def pings_without_end(connection: socket.socket) -> None:
+    shake_hands(connection)
+    while True:
+        connection.sendall(b"\x89\x7d" + bytes(125))
+
+
+def one_byte_after_another(connection: socket.socket) -> None:
+    connection.recv(4096)
+    for byte in b"HTTP/1.1 101 Switching Protocols\r\n" * 10:
+        time.sleep(0.02)
+        connection.sendall(bytes([byte]))
+
+
+def against(attack: Callable[[socket.socket], None]) -> Load:
+    """Run a load of one connection against a hostile server."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            attack(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        target = Target.parse(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        load = Load(Plan(mode="connect", subscribers=1, pid=os.getpid()), target)
+        try:
+            load.run()
+        finally:
+            thread.join()
+    return load
+
+
+def test_a_message_without_end_ends_that_connection() -> None:
+    load = against(fragments_without_end)
+    assert load.faults.reasons == {"sent a message of more than 33554432 bytes": 1}
+
+
+def test_answers_to_pings_that_a_server_does_not_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "CLOSE_LIMIT", 0.5)
+    waiting: list[int] = []
+
+    def flush(self: LoadConnection) -> None:
+        waiting.append(len(self.controls))
+        plain_flush(self)
+
+    plain_flush = LoadConnection.flush
+    monkeypatch.setattr(LoadConnection, "flush", flush)
+    against(pings_without_end)
+    assert MAX_CONTROLS <= max(waiting) < MAX_CONTROLS + 300
+
+
+def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "TIMEOUT", 0.3)
+    began = time.monotonic()
+    with pytest.raises(dial.DialError, match=r"left 1 handshakes waiting for 0\.3 s"):
+        against(one_byte_after_another)
+    assert time.monotonic() - began < 3
 
 
 def test_over_tls(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_report_for_people(run: Call) -> None:
         code, out, err = run(url, *FEW)
     assert (code, err) == (0, "")
     assert re.search(r"messages, [\d,]+ deliveries in 0\.1 s: [\d,]+ a second", out)
-    assert out.endswith("every message reached everybody once, in order\n")
+    assert out.endswith("every message reached everyone once, in order\n")
 
 
 def test_a_report_for_machines(run: Call) -> None:
@@ -61,8 +61,14 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["http://127.0.0.1/"], "Invalid value: the URL must look like ws://HOST:PORT/ROOM or wss://..."),
-        (["ws://127.0.0.1:99999/"], "Invalid value: 'ws://127.0.0.1:99999/' is not a URL"),
+        (
+            ["http://127.0.0.1/"],
+            "Invalid value for URL: 'http://127.0.0.1/' must begin with ws://, wss:// or ws+unix:",
+        ),
+        (
+            ["ws://127.0.0.1:99999/"],
+            "Invalid value for URL: 'ws://127.0.0.1:99999/' has a port that is not a number",
+        ),
         (["--size", "3"], "--size must be a whole number from 16 to 16777216, not 3"),
         (["--subscribers", "5", "--rooms", "2"], "--subscribers must divide evenly over 2 rooms"),
         (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: No such file"),
@@ -88,8 +94,17 @@ def test_a_refused_connection_is_one_sentence(run: Call) -> None:
         assert run(f"ws://127.0.0.1:{port}/") == (
             1,
             "",
-            f"trioecho: cannot connect to 127.0.0.1:{port}: Connection refused\n",
+            f"trioecho: cannot connect to ws://127.0.0.1:{port}: Connection refused\n",
         )
+
+
+def test_no_unix_socket_and_no_such_name_are_one_sentence(run: Call) -> None:
+    assert run("ws+unix:/no/such.sock:/") == (
+        1,
+        "",
+        "trioecho: cannot connect to ws+unix:/no/such.sock: No such file or directory\n",
+    )
+    assert run("ws://nothing.invalid/") == (1, "", "trioecho: the name nothing.invalid is not known\n")
 
 
 @pytest.mark.parametrize(
@@ -97,10 +112,10 @@ def test_a_refused_connection_is_one_sentence(run: Call) -> None:
     [
         (
             b"HTTP/1.1 404 Not Found\r\n\r\n",
-            "did not open a WebSocket connection; it said 'HTTP/1.1 404 Not Found'",
+            "did not open a WebSocket connection; it answered 'HTTP/1.1 404 Not Found'",
         ),
         (b"HTTP/1.1 101 Yes\r\n\r\n", "answered the handshake with a wrong Sec-WebSocket-Accept"),
-        (b"220 ready for mail\r\n", "is no WebSocket server; it said '220 ready for mail"),
+        (b"220 ready for mail\r\n", "is not a WebSocket server; it answered '220 ready for mail"),
         (b"", "closed the connection without an answer"),
     ],
 )

@@ -154,7 +154,7 @@ async def test_the_environment_names_the_proxy(secure: Secure, monkeypatch: pyte
 
 
 async def test_a_proxy_that_is_none() -> None:
-    with pytest.raises(OptionError, match="proxy must be http://HOST:PORT, not socks5://x"):
+    with pytest.raises(OptionError, match="proxy must be http://HOST:PORT; socks5:// is not supported"):
         async with open_client("ws://localhost/", proxy="socks5://x"):
             pass
 

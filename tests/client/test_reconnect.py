@@ -12,16 +12,16 @@ import trio.testing
 from helpers.other_servers import RawServer, frame, frames_sent, raw_server, shake_hands
 
 from trioecho.client import (
-    Away,
     CertificateNotTrusted,
     Change,
+    CloseInfo,
     Connected,
     ConnectFailed,
     ConnectionClosed,
     ConnectionLost,
-    End,
     NotWebSocket,
     Reconnect,
+    Reconnecting,
     Rejected,
     open_client,
 )
@@ -56,12 +56,14 @@ def test_retry_after_is_waited_for() -> None:
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1008, 1011, 1012, 1013, 4000])
 def test_which_close_codes_come_back(code: int) -> None:
-    assert Reconnect().after_end(End.by_server("it", code, "")) is (code in (1001, 1006, 1011, 1012, 1013))
+    assert Reconnect().after_end(CloseInfo.by_server("it", code, "")) is (
+        code in (1001, 1006, 1011, 1012, 1013)
+    )
 
 
 def test_what_we_broke_off_does_not_come_back() -> None:
-    assert not Reconnect().after_end(End.gave_up("it", 1011, "lied"))
-    assert not Reconnect().after_end(End.ours())
+    assert not Reconnect().after_end(CloseInfo.gave_up("it", 1011, "lied"))
+    assert not Reconnect().after_end(CloseInfo.ours())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ async def test_it_waits_as_long_as_it_says(autojump_clock: trio.testing.MockCloc
     with pytest.raises(ConnectFailed, match="connection refused"):
         async with open_client(f"ws://127.0.0.1:{port}/", reconnect=policy, on_change=changes.append):
             pass
-    delays = [change.delay for change in changes if isinstance(change, Away)]
+    delays = [change.delay for change in changes if isinstance(change, Reconnecting)]
     assert len(delays) == len(changes) == 59
     assert trio.current_time() - start == pytest.approx(sum(delays), abs=1)
 
@@ -126,19 +128,25 @@ async def test_messages_go_on_over_a_restart() -> None:
             for number in (1, 2, 3):
                 assert await client.receive() == f"hello from {number}"
             await client.send("still there")
-            assert client.end is None
+            assert client.close_info is None
             with pytest.raises(ConnectionLost):
                 await client.close()
                 await client.receive()
     assert frames_sent(server.received)[0] == (1, b"me again")
     assert frames_sent(server.received)[1] == (1, b"still there")
-    assert [type(change) for change in changes] == [Connected, Away, Connected, Away, Connected]
+    assert [type(change) for change in changes] == [
+        Connected,
+        Reconnecting,
+        Connected,
+        Reconnecting,
+        Connected,
+    ]
     assert changes[0] == Connected(0)
-    assert isinstance(changes[1], Away) and "1012 (service restart)" in str(changes[1].error)
-    assert isinstance(changes[2], Connected) and changes[2].away > 0
+    assert isinstance(changes[1], Reconnecting) and "1012 (service restart)" in str(changes[1].error)
+    assert isinstance(changes[2], Connected) and changes[2].downtime > 0
 
 
-async def test_senders_wait_while_away() -> None:
+async def test_senders_wait_while_reconnecting() -> None:
     """A message sent while there is no connection is sent on the next one."""
     back, lost = trio.Event(), trio.Event()
     connections = itertools.count(1)
@@ -153,7 +161,7 @@ async def test_senders_wait_while_away() -> None:
         await server.listen(stream)
 
     def note(change: Change) -> None:
-        if isinstance(change, Away):
+        if isinstance(change, Reconnecting):
             lost.set()
 
     async with raw_server(restarting) as server:
@@ -169,7 +177,7 @@ async def test_senders_wait_while_away() -> None:
     assert frames_sent(server.received)[0] == (1, b"while away")
 
 
-async def test_closing_while_away_ends_it() -> None:
+async def test_closing_while_reconnecting_ends_it() -> None:
     lost = trio.Event()
     connections = itertools.count(1)
 
@@ -178,7 +186,7 @@ async def test_closing_while_away_ends_it() -> None:
             await shake_hands(stream)
 
     def note(change: Change) -> None:
-        if isinstance(change, Away):
+        if isinstance(change, Reconnecting):
             lost.set()
 
     async with raw_server(once) as server:

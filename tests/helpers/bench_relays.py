@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve, unix_serve
 from websockets.exceptions import ConnectionClosed
 
 Message = str | bytes
@@ -98,6 +100,17 @@ async def changing(room: Room, sender: ServerConnection, message: Message) -> No
     await room.send(sender, message)
 
 
+async def prefixing(room: Room, sender: ServerConnection, message: Message) -> None:
+    """With something before each text."""
+    await room.send(sender, f"somebody\x1b says: {message}" if isinstance(message, str) else message)
+
+
+async def quoting(room: Room, sender: ServerConnection, message: Message) -> None:
+    """As a JSON object with something after it."""
+    assert isinstance(message, str)
+    await room.send(sender, json.dumps({"text": message, "from": "somebody"}))
+
+
 async def hanging_up(room: Room, sender: ServerConnection, message: Message) -> None:
     """And tells a client to go away now and then."""
     await room.send(sender, message)
@@ -112,11 +125,13 @@ async def stalling(room: Room, sender: ServerConnection, message: Message) -> No
 
 
 @contextlib.contextmanager
-def relaying(relay: Relay = rightly, *, one_room: bool = False, **options: Any) -> Iterator[str]:
+def relaying(
+    relay: Relay = rightly, *, one_room: bool = False, unix: Path | None = None, **options: Any
+) -> Iterator[str]:
     """
     Run a server in a thread for as long as the block lasts; gives its URL.
 
-    ``one_room`` puts everybody in one room, whatever the path.
+    ``one_room`` puts everybody in one room, whatever the path. ``unix`` is a socket to listen on instead.
     """
     urls: list[str] = []
     listening = threading.Event()
@@ -137,9 +152,15 @@ def relaying(relay: Relay = rightly, *, one_room: bool = False, **options: Any) 
 
         finish = asyncio.Event()
         finishers.append(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, finish.set))
-        async with serve(handle, "127.0.0.1", 0, compression=None, **options) as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            urls.append(f"{'wss' if options.get('ssl') else 'ws'}://127.0.0.1:{port}/")
+        where = serve(handle, "127.0.0.1", 0, compression=None, **options)
+        if unix is not None:
+            where = unix_serve(handle, str(unix), compression=None, **options)
+        async with where as server:
+            if unix is not None:
+                urls.append(f"ws+unix:{unix}:/")
+            else:
+                port = next(iter(server.sockets)).getsockname()[1]
+                urls.append(f"{'wss' if options.get('ssl') else 'ws'}://127.0.0.1:{port}/")
             listening.set()
             await finish.wait()
 

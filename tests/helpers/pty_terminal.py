@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import struct
 import subprocess
 import termios
@@ -35,22 +36,33 @@ class AnsweringScreen(pyte.Screen):
 
 
 class Person:
-    """Somebody at a terminal with the client in it."""
+    """Somebody at a terminal with the client in it; with ``shell``, the client is a job of a shell."""
 
-    def __init__(self, url: str, home: Path, *arguments: str) -> None:
+    def __init__(self, url: str, home: Path, *arguments: str, shell: bool = False) -> None:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.screen = AnsweringScreen(self.type)
         self.stream = pyte.ByteStream(self.screen)
+        client = command("client", url, *arguments)
         self.process = subprocess.Popen(
-            command("client", url, *arguments),
+            ["bash", "--norc", "--noprofile", "--noediting", "-i"] if shell else client,
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
             start_new_session=True,
-            env=ENVIRONMENT | {"TERM": "xterm", "XDG_STATE_HOME": str(home), "NO_COLOR": "1"},
+            preexec_fn=self._take_terminal if shell else None,
+            env=ENVIRONMENT
+            | {"TERM": "xterm", "XDG_STATE_HOME": str(home), "NO_COLOR": "1"}
+            | {"PS1": "$ ", "LC_ALL": "C.UTF-8"},
         )
+        if shell:
+            self.see(r"^\$")
+            self.type(shlex.join(client) + "\n")
+
+    def _take_terminal(self) -> None:
+        """Make the terminal the one that controls the session: jobs can be stopped only then."""
+        fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
 
     def resize(self, rows: int, columns: int) -> None:
         self.screen.resize(rows, columns)

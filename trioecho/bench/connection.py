@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 
-from trioecho.bench.frames import masked
 from trioecho.bench.stream import Stream
+from trioecho.protocol.frames import FIN, Opcode, masked
 
-__all__ = ["WOULD_BLOCK", "Connection"]
+__all__ = ["WOULD_BLOCK", "LoadConnection"]
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a non-blocking socket raises, plain or TLS, when it must be waited for."""
@@ -16,11 +16,14 @@ WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 LARGEST_WRITE = 2**18
 """The most bytes offered to the kernel at once (256 KiB)."""
 
+MAX_CONTROLS = 2**16
+"""Bytes of control frames that may wait for a server that takes none; further pings are not answered."""
+
 MASK = b"\x5a\xa5\x3c\xc3"
-"""For control frames. A mask protects proxies from scripts in browsers; here it only has to be there."""
+"""For control frames. A mask protects proxies from scripts in browsers; here only its presence matters."""
 
 
-class Connection:
+class LoadConnection:
     """
     An open connection, and its publisher's ``stream`` if it has one.
 
@@ -52,6 +55,17 @@ class Connection:
         self.stream.send(count, due)
         self.flush()
 
+    def answer(self, ping: bytes) -> None:
+        """
+        Answer a ping, unless too many answers wait already.
+
+        Raises:
+            OSError: the connection is gone.
+
+        """
+        if len(self.controls) < MAX_CONTROLS:
+            self.control(Opcode.PONG, ping)
+
     def control(self, opcode: int, payload: bytes) -> None:
         """
         Send a control frame, at the next boundary between messages.
@@ -60,7 +74,7 @@ class Connection:
             OSError: the connection is gone.
 
         """
-        self.controls += masked(opcode, payload, MASK)
+        self.controls += masked(FIN | opcode, payload, MASK)
         self.flush()
 
     def flush(self) -> None:

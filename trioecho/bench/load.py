@@ -1,4 +1,4 @@
-"""One run, phase by phase: connect, warm up, measure, wait for what is on its way, close politely."""
+"""One run, phase by phase: connect, warm up, measure, drain, close."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trioecho.bench.connection import Connection
+from trioecho.bench.connection import LoadConnection
 from trioecho.bench.dial import dial_all
-from trioecho.bench.frames import CLOSE
 from trioecho.bench.latency import Latency
 from trioecho.bench.loop import Loop
-from trioecho.bench.member import Member
 from trioecho.bench.messages import Messages
 from trioecho.bench.pace import SECOND, Flood, Paced, Silence
 from trioecho.bench.plan import Plan
 from trioecho.bench.process import cpu_seconds, resident_bytes
+from trioecho.bench.receiver import Receiver
 from trioecho.bench.stream import Stream
 from trioecho.bench.target import Target
 from trioecho.bench.track import Faults, Track
+from trioecho.protocol.frames import Opcode
 
 __all__ = ["Load", "Sample"]
 
@@ -75,7 +75,7 @@ class Load:
     @property
     def connected(self) -> int:
         """How many connections are open."""
-        return len(self._loop.members)
+        return len(self._loop.receivers)
 
     @property
     def delivered(self) -> int:
@@ -114,7 +114,7 @@ class Load:
         for (room, own), (connected, early) in zip(seats, dial_all(self.target, paths), strict=True):
             audible = self.streams[room * per_room : (room + 1) * per_room]
             tracks = [Track(stream) for stream in audible if stream is not own or plan.to == "everyone"]
-            self._loop.add(Member(Connection(connected, own), tracks, self.faults), early)
+            self._loop.add(Receiver(LoadConnection(connected, own), tracks, self.faults), early)
             if self.connected % 100 == 0:
                 self.tell("connecting")
         self.connecting = time.perf_counter() - self.samples["start"].wall
@@ -142,9 +142,9 @@ class Load:
 
     def _close(self) -> None:
         self._loop.closing = True
-        for member in list(self._loop.members):
-            self._loop.speak(member, CLOSE, NORMAL_CLOSURE)
-        self._turn("closing", CLOSE_LIMIT, lambda: not self._loop.members)
+        for receiver in list(self._loop.receivers):
+            self._loop.send_control(receiver, Opcode.CLOSE, NORMAL_CLOSURE)
+        self._turn("closing", CLOSE_LIMIT, lambda: not self._loop.receivers)
         self.unanswered = self.connected
 
     def _turn(self, phase: str, seconds: float, finished: Callable[[], bool] = lambda: False) -> None:
@@ -157,7 +157,7 @@ class Load:
             self.tell(phase)
             if watched and self._stands_still(now):
                 self.stalled = True
-            return finished() or not self._loop.members or (watched and self.stalled)
+            return finished() or not self._loop.receivers or (watched and self.stalled)
 
         self._loop.run(until, on_tick)
 

@@ -1,4 +1,4 @@
-"""The loop over all sockets: read what is there, send what is due, take leave of who is gone."""
+"""The loop over all sockets: read what is there, send what is due, drop the connections that are gone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from trioecho.bench.member import Gone, Member
 from trioecho.bench.pace import NEVER, SECOND, Pace, Silence
 from trioecho.bench.poll import best_poll
+from trioecho.bench.receiver import Disconnected, Receiver
 from trioecho.bench.stream import Stream
 from trioecho.bench.track import Faults
 
@@ -21,7 +21,7 @@ TICK = 0.05
 
 class Loop:
     """
-    The members of a run and the one place where they wait.
+    The receivers of a run and the one place where they wait.
 
     ``opened`` is filled by the streams: those whose window may have become wider.
     """
@@ -29,27 +29,27 @@ class Loop:
     def __init__(self, faults: Faults, opened: list[Stream]) -> None:
         # Made before any connection, so that its descriptor is small enough for select() to wait for.
         self._poll = best_poll()
-        self._by_number: dict[int, Member] = {}
+        self._by_number: dict[int, Receiver] = {}
         self._faults = faults
         self._opened = opened
-        self._publishers: dict[Stream, Member] = {}
-        self.members: set[Member] = set()
-        """Those who are connected."""
+        self._publishers: dict[Stream, Receiver] = {}
+        self.receivers: set[Receiver] = set()
+        """The connections that are open."""
         self.pace: Pace = Silence()
         self.closing = False
-        """From then on a member that leaves is not a fault."""
+        """From then on a connection that ends is not a fault."""
 
-    def add(self, member: Member, early: bytes) -> None:
-        """Take in a connected member; ``early`` is what came together with the answer to its handshake."""
-        self.members.add(member)
-        if member.connection.stream:
-            self._publishers[member.connection.stream] = member
-        self._by_number[member.connection.socket.fileno()] = member
-        self._poll.watch(member.connection.socket)
+    def add(self, receiver: Receiver, early: bytes) -> None:
+        """Add a connected receiver; ``early`` is what came together with the answer to its handshake."""
+        self.receivers.add(receiver)
+        if receiver.connection.stream:
+            self._publishers[receiver.connection.stream] = receiver
+        self._by_number[receiver.connection.socket.fileno()] = receiver
+        self._poll.watch(receiver.connection.socket)
         try:
-            member.begin(early)
-        except Gone as gone:
-            self.leave(member, str(gone))
+            receiver.begin(early)
+        except Disconnected as gone:
+            self.drop(receiver, str(gone))
 
     def run(self, until: int, on_tick: Callable[[int], bool]) -> None:
         """
@@ -66,16 +66,16 @@ class Loop:
                     return
             events = self._wait(now)
             for number, bits in events:
-                member = by_number.get(number)
-                if member is None:  # gone since
+                receiver = by_number.get(number)
+                if receiver is None:  # gone since
                     continue
                 try:
                     if bits != writable:
-                        member.readable()
-                    if bits & writable or member.connection.blocked:
-                        self._attempt(member, member.connection.flush)
-                except Gone as gone:
-                    self.leave(member, str(gone))
+                        receiver.readable()
+                    if bits & writable or receiver.connection.blocked:
+                        self._attempt(receiver, receiver.connection.flush)
+                except Disconnected as gone:
+                    self.drop(receiver, str(gone))
                 if opened:
                     self._send_opened()
                 if pace.next_due < NEVER and pace.next_due <= perf_counter_ns():
@@ -89,28 +89,27 @@ class Loop:
         self._opened.extend(self._publishers)
         self._send_opened()
 
-    def speak(self, member: Member, opcode: int, payload: bytes) -> None:
-        """Send a control frame to the server, or take leave if that cannot be."""
-        self._attempt(member, lambda: member.connection.control(opcode, payload))
+    def send_control(self, receiver: Receiver, opcode: int, payload: bytes) -> None:
+        """Send a control frame to the server, or drop the connection if that fails."""
+        self._attempt(receiver, lambda: receiver.connection.control(opcode, payload))
 
-    def leave(self, member: Member, why: str) -> None:
+    def drop(self, receiver: Receiver, reason: str) -> None:
         """A connection is over: nobody waits for it any longer, and what it did not get is lost."""
-        connection = member.connection
-        self.members.discard(member)
+        connection = receiver.connection
+        self.receivers.discard(receiver)
         self._poll.forget(connection.socket)
         del self._by_number[connection.socket.fileno()]
         connection.socket.close()
         if connection.stream:
             connection.stream.end(connection.whole_messages)
-        member.finish()
+        receiver.finish()
         if not self.closing:
-            self._faults.disconnected += 1
-            self._faults.farewells[why] = self._faults.farewells.get(why, 0) + 1
+            self._faults.disconnect(reason)
 
     def close(self) -> None:
-        """Hang up on everybody who is left."""
-        for member in list(self.members):
-            self.leave(member, "")
+        """Close the connections that are left."""
+        for receiver in list(self.receivers):
+            self.drop(receiver, "")
         self._poll.close()
 
     def _wait(self, now: int) -> list[tuple[int, int]]:
@@ -137,19 +136,19 @@ class Loop:
             self._publish(found[0], 1, found[1])
 
     def _publish(self, stream: Stream, count: int, due: int) -> None:
-        member = self._publishers[stream]
-        self._attempt(member, lambda: member.connection.publish(count, due))
+        receiver = self._publishers[stream]
+        self._attempt(receiver, lambda: receiver.connection.publish(count, due))
 
-    def _attempt(self, member: Member, write: Callable[[], None]) -> None:
+    def _attempt(self, receiver: Receiver, write: Callable[[], None]) -> None:
         try:
             write()
         except OSError as error:
-            self.leave(member, error.strerror or str(error))
+            self.drop(receiver, error.strerror or str(error))
         else:
-            self._watch(member)
+            self._watch(receiver)
 
-    def _watch(self, member: Member) -> None:
-        writing = member.connection.blocked
-        if writing != member.writing:
-            member.writing = writing
-            self._poll.watch(member.connection.socket, writing=writing)
+    def _watch(self, receiver: Receiver) -> None:
+        writing = receiver.connection.blocked
+        if writing != receiver.writing:
+            receiver.writing = writing
+            self._poll.watch(receiver.connection.socket, writing=writing)

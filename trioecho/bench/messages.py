@@ -8,13 +8,17 @@ of bytes. A whole read is checked with one comparison, and publishing is a slice
 from __future__ import annotations
 
 import random
+import re
 
-from trioecho.bench.frames import BINARY, TEXT, header, masked
+from trioecho.protocol.frames import BINARY, TEXT, header, masked
 
-__all__ = ["Messages", "identify"]
+__all__ = ["Messages", "find_claim", "identify"]
 
 NUMBER = slice(0, 6)
 SLOT = slice(7, 13)
+
+CLAIM = re.compile(rb"(?<!\d)\d{6}\.\d{6}\.")
+"""How every message begins, wherever in a changed one that stands."""
 
 
 class Messages:
@@ -26,10 +30,10 @@ class Messages:
 
     def __init__(self, number: int, *, count: int, size: int, text: bool) -> None:
         chance = random.Random(number)
-        opcode = TEXT if text else BINARY
+        first = TEXT if text else BINARY
         tail = bytes(chance.choices(range(0x21, 0x7F), k=size)) if text else chance.randbytes(size)
         payloads = [f"{number:06}.{slot:06}.".encode() + tail[14:] for slot in range(count)]
-        head = header(opcode, size)
+        head = header(first, size)
         self.number = number
         self.count = count
         self.length = len(head) + size
@@ -41,7 +45,7 @@ class Messages:
         self.expected = b"".join(frames) * 2
         """What a receiver sees: the ring twice, as a read that begins in the first may end in the second."""
         mask = chance.randbytes(4)
-        self.outgoing = b"".join([masked(opcode, payload, mask) for payload in payloads])
+        self.outgoing = b"".join([masked(first, payload, mask) for payload in payloads])
         """What the publisher sends: the ring once."""
         self.outgoing_length = len(self.outgoing) // count
         """Bytes of one frame as the publisher sends it."""
@@ -51,8 +55,14 @@ class Messages:
         return self.expected[slot * self.length : (slot + 1) * self.length]
 
 
+def find_claim(payload: bytes) -> int | None:
+    """Return where in a payload one of our messages seems to begin; 0 if it was not changed."""
+    found = CLAIM.search(payload)
+    return found and found.start()
+
+
 def identify(payload: bytes) -> tuple[int, int] | None:
-    """The publisher's number and the slot that a payload claims, or ``None`` if it is none of ours."""
+    """Return the publisher's number and the slot that a payload claims; ``None``: it is none of ours."""
     number, slot = payload[NUMBER], payload[SLOT]
     if len(slot) == 6 and number.isdigit() and slot.isdigit():
         return int(number), int(slot)

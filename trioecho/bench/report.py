@@ -6,8 +6,12 @@ import dataclasses
 from typing import Any
 
 from trioecho.bench.load import Load, Sample
+from trioecho.protocol.escape import quote
 
 __all__ = ["Report"]
+
+LONGEST_PREFIX = 60
+"""How much of what a server puts before messages a report shows (characters)."""
 
 SATURATED = 0.95
 """The share of a core above which a process is taken to be at its limit."""
@@ -27,14 +31,14 @@ class Report:
 
     @property
     def problems(self) -> list[str]:
-        """What was wrong, each as one sentence; empty if every message reached everybody once, in order."""
+        """What was wrong, each as one sentence; empty if every message reached everyone once, in order."""
         load, faults = self._load, self._load.faults
         said = {
             "lost": "deliveries were lost",
-            "doubled": "deliveries came once more",
+            "duplicated": "deliveries came twice",
             "out_of_order": "deliveries were out of order",
-            "changed": "deliveries were not as they had been sent",
-            "misdirected": "deliveries came to their own sender or to another room",
+            "changed": "deliveries were changed by the server",
+            "misdirected": "deliveries reached their own sender or another room",
         }
         counts = faults.counts()
         problems = [f"{counts[name]:,} {words}" for name, words in said.items() if counts[name]]
@@ -46,8 +50,8 @@ class Report:
             problems.append(
                 f"{load.overdue:,} messages were due and could not be sent: the server was that far behind"
             )
-        for farewell, clients in faults.farewells.items():
-            problems.append(f"{clients:,} clients were disconnected: {farewell}")
+        for reason, clients in faults.reasons.items():
+            problems.append(f"{clients:,} clients were disconnected: {reason}")
         return problems
 
     @property
@@ -58,13 +62,19 @@ class Report:
             notes.append(f"{load.unanswered:,} closing handshakes were not answered")
         if load.faults.misdirected and load.plan.to == "others":
             notes.append("if the server sends a publisher its own messages on purpose, say --to everyone")
+        if prefix := load.faults.prefix:
+            notes.append(
+                f"the server puts {quote(prefix.decode(errors='replace'), LONGEST_PREFIX)!r} before messages:"
+                " start it without that (trioecho serve: without --prefix and TRIOECHO_PREFIX), or measure"
+                " with --binary if it changes text only"
+            )
         own, server = self._busy(self.load_cpu), self._busy(self.server_cpu)
         if own > SATURATED and own > server:
             used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if load.plan.pid else "")
             if load.plan.mode == "flood":
                 notes.append(f"the load generator was the bottleneck ({used}): the server can do more")
             else:
-                notes.append(f"the load generator had no rest ({used}): the latencies are partly its own")
+                notes.append(f"the load generator was fully busy ({used}): the latencies are partly its own")
         if load.plan.pid and load.plan.mode == "flood" and self.load_cpu > self.server_cpu > 0:
             notes.append("the load generator used more CPU a delivery than the server")
         return notes
@@ -73,7 +83,7 @@ class Report:
         """Everything, as JSON takes it."""
         load = self._load
         return {
-            "url": f"{'wss' if load.target.tls else 'ws'}://{load.target.authority}{load.target.path}",
+            "url": str(load.target.address),
             "plan": dataclasses.asdict(load.plan),
             "connections": load.plan.connections,
             "connections_per_second": load.plan.connections / load.connecting,
@@ -82,7 +92,7 @@ class Report:
             "deliveries": self.deliveries,
             "deliveries_per_second": self.deliveries / self.seconds if self.seconds else 0.0,
             "latency_ms": load.latency.milliseconds(),
-            "faults": {**load.faults.counts(), "farewells": load.faults.farewells},
+            "faults": {**load.faults.counts(), "reasons": load.faults.reasons},
             "stalled": load.stalled,
             "overdue": load.overdue,
             "load": {
@@ -137,9 +147,9 @@ class Report:
                 for name, cpu in used
             ]
         lines += [f"note: {note}" for note in self.notes]
-        return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._praise())
+        return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._verdict())
 
-    def _praise(self) -> list[str]:
+    def _verdict(self) -> list[str]:
         if self._load.plan.mode == "connect":
             return ["every connection was made and kept"]
-        return ["every message reached everybody once, in order"]
+        return ["every message reached everyone once, in order"]

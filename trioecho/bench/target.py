@@ -1,4 +1,4 @@
-"""The server that is driven: what its URL means, and how to trust it."""
+"""The server that is driven: where it is, and how to trust it."""
 
 from __future__ import annotations
 
@@ -7,77 +7,70 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from trioecho.limits import OptionError
+from trioecho.protocol.url import Address, parse_address
 
-__all__ = ["Target", "UrlError"]
-
-
-class UrlError(ValueError):
-    """What was given is no WebSocket URL; the text is one sentence that says why."""
+__all__ = ["Target"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A WebSocket server. ``path`` has the query with it; ``tls`` is ``None`` for plain ``ws``."""
+    """A WebSocket server. ``tls`` is ``None`` without TLS."""
 
-    host: str
-    port: int
-    path: str
+    address: Address
     tls: ssl.SSLContext | None = None
 
     @classmethod
     def parse(cls, url: str, *, cacert: Path | None = None, insecure: bool = False) -> Target:
         """
-        Read a ``ws://`` or ``wss://`` URL; without a scheme, ``ws://`` is meant.
+        Parse a URL, as :func:`~trioecho.protocol.url.parse_address` does for the client too.
 
         Certificates are checked against the system's authorities, or against those in ``cacert``, or, if
         ``insecure``, not at all.
 
         Raises:
-            UrlError: it is not such a URL.
-            OptionError: the authorities cannot be read.
+            OptionError: it is not such a URL, or the authorities cannot be read.
 
         """
-        if url and "://" not in url:
-            url = f"ws://{url}"
-        try:
-            parts: SplitResult = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise UrlError(f"{url!r} is not a URL: {error}") from None
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise UrlError(f"the URL must look like ws://HOST:PORT/ROOM or wss://..., not {url!r}")
-        if not url.isascii() or any(character <= " " for character in url):
-            raise UrlError("the URL must be written in printable ASCII, the rest percent-encoded")
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        tls = _trust(cacert, insecure) if parts.scheme == "wss" else None
-        return cls(parts.hostname, port or (443 if tls else 80), path, tls)
+        address = parse_address(url)
+        return cls(address, _trust(cacert, insecure) if address.tls else None)
 
     def room(self, number: int, rooms: int) -> str:
-        """The path of one of so many rooms; a lone room is the URL's path itself."""
+        """Return the path of one of so many rooms; a lone room is the URL's path itself."""
         if rooms == 1:
-            return self.path
-        path, question, query = self.path.partition("?")
+            return self.address.resource
+        path, question, query = self.address.resource.partition("?")
         return f"{path.rstrip('/')}/{number}{question}{query}"
 
     def addresses(self) -> list[tuple[int, Any]]:
         """
-        The address families and addresses of the host, in the order of preference.
+        Return the families and addresses of the sockets to connect to, in the order of preference.
 
         Raises:
             OSError: the host has none.
 
         """
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        if self.address.unix is not None:
+            return [(socket.AF_UNIX, self.address.unix)]
+        found = socket.getaddrinfo(self.address.host, self.address.port, type=socket.SOCK_STREAM)
         return [(family, address) for family, _, _, _, address in found]
 
-    @property
-    def authority(self) -> str:
-        """Host and port as the ``Host`` header has them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+    def request(self, path: str, key: bytes) -> bytes:
+        """Return the request of the handshake for a path (RFC 6455, section 4.1)."""
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: {self.address.host_header}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key.decode()}",
+            "Sec-WebSocket-Version: 13",
+            *([f"Authorization: {self.address.authorization}"] if self.address.authorization else []),
+        ]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    def __str__(self) -> str:
+        return self.address.origin
 
 
 def _trust(cacert: Path | None, insecure: bool) -> ssl.SSLContext:

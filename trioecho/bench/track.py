@@ -8,25 +8,37 @@ from trioecho.bench.stream import Stream
 
 __all__ = ["Faults", "Track"]
 
+MOST_REASONS = 10
+"""So many different reasons for a disconnect are kept: a server may make each one different."""
+
 
 @dataclass(slots=True)
 class Faults:
-    """Everything that a relay must not do, counted in deliveries; the disconnected in clients."""
+    """Everything that a broadcast server must not do, counted in deliveries; the disconnected in clients."""
 
     lost: int = 0
     """Sent, and never received."""
-    doubled: int = 0
-    """Received once more."""
+    duplicated: int = 0
+    """Received a second time."""
     out_of_order: int = 0
     """Received after one that was sent later by the same publisher."""
     changed: int = 0
     """Received, but not as it was sent."""
     misdirected: int = 0
     """Received by its own sender, or in another room."""
+    prefix: bytes = b""
+    """What the server put before a changed message, if anything."""
     disconnected: int = 0
     """Clients whose connection the server ended."""
-    farewells: dict[str, int] = field(default_factory=dict)
-    """Why clients were disconnected, each reason with their number."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why clients were disconnected, each reason with their number; at most :data:`MOST_REASONS`."""
+
+    def disconnect(self, reason: str) -> None:
+        """Count a client that the server disconnected."""
+        self.disconnected += 1
+        if reason not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            reason = "for other reasons"
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
@@ -36,7 +48,7 @@ class Faults:
         """The numbers by their names."""
         return {
             "lost": self.lost,
-            "doubled": self.doubled,
+            "duplicated": self.duplicated,
             "out_of_order": self.out_of_order,
             "changed": self.changed,
             "misdirected": self.misdirected,
@@ -49,7 +61,7 @@ class Track:
     One receiver's place in one stream.
 
     A message that is early leaves a gap: those in it are *missing* until they arrive late (out of order) or
-    the run is over (lost). A message that is neither next, early nor missing was there before: doubled.
+    the run is over (lost). A message that is neither next, early nor missing was there before: a duplicate.
     """
 
     __slots__ = ("follower", "missing", "stream")
@@ -70,7 +82,7 @@ class Track:
 
         A slot stands for many numbers, a ring apart; the one nearest to the expected number is meant. At most
         a quarter of the ring is in flight, so that is certain unless a message comes later than half a ring
-        of others: it is then counted, but as doubled.
+        of others: it is then counted, but as a duplicate.
         """
         ring, place = self.stream.messages.count, self.place
         ahead = (slot - place + ring // 2) % ring - ring // 2
@@ -83,7 +95,7 @@ class Track:
             self.stream.delivered += 1
             faults.out_of_order += 1
         else:
-            faults.doubled += 1
+            faults.duplicated += 1
 
     def finish(self, faults: Faults) -> None:
         """No more will come: what is missing is lost."""

@@ -14,6 +14,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.cli.parsing import number, whole
 from trioecho.cli.parsing import size as parse_size
+from trioecho.limits import OptionError
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load
@@ -31,12 +32,15 @@ def bench(
     *,
     url: Annotated[
         str,
-        typer.Argument(help="The server; its path is the room; ws:// may be left out.", show_default=True),
+        typer.Argument(
+            metavar="URL", help="The server; the path is the room. Takes every URL that client takes."
+        ),
     ] = "ws://127.0.0.1:7890/",
     mode: Annotated[
         Literal["flood", "paced", "connect"],
         typer.Option(
-            help="Send as fast as it is received, or at a fixed rate, or only connect.", rich_help_panel=LOAD
+            help="Send as fast as the receivers take it, or at a fixed rate, or only connect.",
+            rich_help_panel=LOAD,
         ),
     ] = "flood",
     subscribers: Annotated[
@@ -66,7 +70,7 @@ def bench(
     window: Annotated[
         int,
         typer.Option(
-            help="Flood: messages of one publisher in flight.",
+            help="With flood: how many messages of one publisher may be in flight.",
             rich_help_panel=LOAD,
             metavar="N",
             parser=whole,
@@ -75,22 +79,22 @@ def bench(
     rate: Annotated[
         float,
         typer.Option(
-            help="Paced: messages a second from each publisher.",
+            help="With paced: messages a second from each publisher.",
             rich_help_panel=LOAD,
             metavar="N",
             parser=number,
         ),
     ] = 50.0,
     size: Annotated[
-        int, typer.Option(help="Bytes of a message.", rich_help_panel=LOAD, metavar="SIZE", parser=parse_size)
+        int, typer.Option(help="Size of a message.", rich_help_panel=LOAD, metavar="SIZE", parser=parse_size)
     ] = 128,
     text: Annotated[
-        bool, typer.Option("--text/--binary", help="What kind of messages.", rich_help_panel=LOAD)
+        bool, typer.Option("--text/--binary", help="Send text or binary messages.", rich_help_panel=LOAD)
     ] = True,
     warmup: Annotated[
         float,
         typer.Option(
-            help="Seconds of traffic before anything is measured.",
+            help="How long messages flow before anything is measured.",
             rich_help_panel=LOAD,
             metavar="SECONDS",
             parser=number,
@@ -98,14 +102,12 @@ def bench(
     ] = 1.0,
     duration: Annotated[
         float,
-        typer.Option(
-            help="Seconds that are measured.", rich_help_panel=LOAD, metavar="SECONDS", parser=number
-        ),
+        typer.Option(help="How long to measure.", rich_help_panel=LOAD, metavar="SECONDS", parser=number),
     ] = 5.0,
     stall: Annotated[
         float,
         typer.Option(
-            help="Seconds without a delivery after which the run ends.",
+            help="End the run if nothing is delivered for so long.",
             rich_help_panel=LOAD,
             metavar="SECONDS",
             parser=number,
@@ -113,19 +115,23 @@ def bench(
     ] = 5.0,
     to: Annotated[
         Literal["others", "everyone"],
-        typer.Option(help="Who should get a message: see 'serve --to'.", rich_help_panel=SERVER),
+        typer.Option(help="Who should receive a message: see serve --to.", rich_help_panel=SERVER),
     ] = "others",
     cacert: Annotated[
         Path | None,
-        typer.Option(help="A file of authorities to trust, for wss.", rich_help_panel=SERVER),
+        typer.Option(
+            metavar="FILE",
+            help="Trust the authorities in this file (PEM) instead of the system's.",
+            rich_help_panel=SERVER,
+        ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Do not check certificates.", rich_help_panel=SERVER)
+        bool, typer.Option("--insecure", help="Trust any certificate.", rich_help_panel=SERVER)
     ] = False,
     pid: Annotated[
         int | None,
         typer.Option(
-            help="The server's process: reports its CPU time and memory.",
+            help="Process of the server; its CPU time and memory are reported too.",
             rich_help_panel=SERVER,
             metavar="PID",
             parser=whole,
@@ -138,17 +144,17 @@ def bench(
     """
     Measure a WebSocket server that relays messages: this one or any other.
 
-    Every message is checked at every receiver. The exit code is 1 if anything was
-    lost, doubled, changed or out of order, or a client was disconnected. Latencies
-    count from when a message was due, so a server that stands still cannot hide it.
-    Memory a connection is right for a freshly started server only.
+    Every message is checked at every receiver. The exit code is 1 if any was lost,
+    duplicated, changed or out of order, or a client was disconnected. Latencies are
+    measured from when a message was due, so that a server that pauses cannot hide it.
+    Memory per connection is only right for a freshly started server.
     """
     from trioecho.bench.dial import DialError
     from trioecho.bench.load import Load
     from trioecho.bench.plan import Plan
     from trioecho.bench.process import ProcessError
     from trioecho.bench.report import Report
-    from trioecho.bench.target import Target, UrlError
+    from trioecho.bench.target import Target
 
     plan = Plan(
         mode=mode,
@@ -167,8 +173,10 @@ def bench(
     )
     try:
         target = Target.parse(url, cacert=cacert, insecure=insecure)
-    except UrlError as error:
-        raise typer.BadParameter(str(error)) from error
+    except OptionError as error:
+        if error.option == "url":
+            raise typer.BadParameter(error.problem, param_hint="URL") from None
+        raise
     _allow_descriptors(plan.connections + SPARE_DESCRIPTORS)
     load = Load(plan, target)
     # The run makes no cycles, and looking for them among thousands of connections takes time from the load.

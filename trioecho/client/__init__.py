@@ -1,6 +1,7 @@
-"""The client as a library: ``open_client()`` and what it yields and raises."""
+"""The client as a library: ``open_client()``, what it yields, and every error that it raises."""
 
 from trioecho.client.client import Client, open_client
+from trioecho.client.close_info import CloseInfo
 from trioecho.client.errors import (
     CertificateNotTrusted,
     ClientError,
@@ -11,28 +12,28 @@ from trioecho.client.errors import (
     Rejected,
 )
 from trioecho.client.options import ClientOptions, Options
-from trioecho.client.outcome import End
-from trioecho.client.proxy import basic_credentials
 from trioecho.client.reconnect import Reconnect
-from trioecho.client.state import Away, Change, Connected
-from trioecho.protocol.url import Address, parse_address
+from trioecho.client.state import Change, Connected, Reconnecting
+from trioecho.limits import OptionError
+from trioecho.protocol.url import Address, basic_credentials, parse_address
 
 __all__ = [
     "Address",
-    "Away",
     "CertificateNotTrusted",
     "Change",
     "Client",
     "ClientError",
     "ClientOptions",
+    "CloseInfo",
     "ConnectFailed",
     "Connected",
     "ConnectionClosed",
     "ConnectionLost",
-    "End",
     "NotWebSocket",
+    "OptionError",
     "Options",
     "Reconnect",
+    "Reconnecting",
     "Rejected",
     "basic_credentials",
     "open_client",

@@ -1,4 +1,4 @@
-"""How long a server may still keep us waiting once we have nothing more to say."""
+"""How long closing a connection may take: one deadline, whatever the server does meanwhile."""
 
 from __future__ import annotations
 
@@ -7,40 +7,45 @@ from contextlib import contextmanager
 
 import trio
 
-__all__ = ["Patience"]
+__all__ = ["CloseTimer", "time_to_close"]
+
+UNHURRIED = 128 * 1024
+"""So much that is still to be sent (bytes) has no effect on the deadline."""
+
+SLOWEST = 64 * 1024
+"""How fast a server must at least take the rest (bytes a second)."""
 
 
-class Patience:
+def time_to_close(close_timeout: float, unwritten: int) -> float:
+    """Return how long closing may take in all (seconds), with so many bytes still to be sent."""
+    return close_timeout + max(0, unwritten - UNHURRIED) / SLOWEST
+
+
+class CloseTimer:
     """
-    Seconds of waiting for the server, in all, counted from :meth:`begin`; before that, no limit.
+    A deadline for what runs in :attr:`scope`: none at first, and only ever moved forward by :meth:`limit`.
 
-    Only the waiting in :meth:`waiting` counts, so a program that is slow to take messages does not use it up.
+    It is absolute, so a server that goes on sending does not gain time by it. Only time in which our own
+    program keeps the server waiting does not count: see :meth:`paused`.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._left = seconds
-        self._since: float | None = None
-        self._scope = trio.CancelScope()
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self._left: float | None = None  # while paused: the seconds that remain afterwards
 
     def limit(self, seconds: float) -> None:
-        """Wait no longer than this from now on."""
-        self._left = min(self._left, seconds)
-        if self._since is not None:
-            self._scope.deadline = min(self._scope.deadline, trio.current_time() + self._left)
-
-    def begin(self) -> None:
-        """Nothing more will be written: let the time run."""
-        if self._since is None:
-            self._since = trio.current_time()
-            self._scope.deadline = self._since + self._left
+        """End within so many seconds from now, or sooner if that was asked for before."""
+        if self._left is None:
+            self.scope.deadline = min(self.scope.deadline, trio.current_time() + seconds)
+        else:
+            self._left = min(self._left, seconds)
 
     @contextmanager
-    def waiting(self) -> Iterator[trio.CancelScope]:
-        """Wait for the server in this block; the scope is cancelled when patience is at its end."""
-        started = trio.current_time()
-        with trio.CancelScope() as self._scope:
-            if self._since is not None:
-                self._scope.deadline = started + self._left
-            yield self._scope
-        if self._since is not None:
-            self._left -= trio.current_time() - max(started, self._since)
+    def paused(self) -> Iterator[None]:
+        """Stop the clock in this block, in which the program is waited for and not the server."""
+        self._left = self.scope.deadline - trio.current_time()
+        self.scope.deadline = float("inf")
+        try:
+            yield
+        finally:
+            self.scope.deadline, self._left = trio.current_time() + self._left, None

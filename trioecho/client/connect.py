@@ -6,15 +6,15 @@ import trio
 
 from trioecho.client.dial import dial
 from trioecho.client.errors import ConnectFailed
-from trioecho.client.handshake import Upgrade, upgrade
+from trioecho.client.handshake import Handshake, shake_hands
 from trioecho.client.options import ClientOptions
-from trioecho.client.proxy import Proxy, basic_credentials, parse_proxy, proxy_from_environment
+from trioecho.client.proxy import Proxy, parse_proxy, proxy_from_environment
 from trioecho.protocol.url import Address
 
 __all__ = ["open_websocket"]
 
 
-async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio.abc.Stream, Upgrade]:
+async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio.abc.Stream, Handshake]:
     """
     Connect, and return the stream with what the server agreed to. Cancelled or failed, no socket is left.
 
@@ -25,15 +25,15 @@ async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio
     """
     proxy = _proxy(address, options)
     headers = list(options.headers)
-    if address.user is not None and not any(name.lower() == "authorization" for name, _ in headers):
-        headers.append(("Authorization", basic_credentials(address.user, address.password)))
+    if address.authorization is not None and not any(name.lower() == "authorization" for name, _ in headers):
+        headers.append(("Authorization", address.authorization))
     try:
         with trio.fail_after(options.connect_timeout):
             stream = await dial(
                 address, ssl_context=options.ssl_context, proxy=proxy, ip_version=options.ip_version
             )
             try:
-                agreed = await upgrade(
+                handshake = await shake_hands(
                     stream,
                     where=str(address),
                     host=address.host_header,
@@ -46,7 +46,7 @@ async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio
                 raise
     except trio.TooSlowError:
         raise ConnectFailed(f"{address} did not answer within {options.connect_timeout:g} s") from None
-    return stream, agreed
+    return stream, handshake
 
 
 def _proxy(address: Address, options: ClientOptions) -> Proxy | None:

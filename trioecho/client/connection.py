@@ -2,7 +2,8 @@
 One open WebSocket as its client sees it: a reader, a writer and a keepalive, until one of them ends it.
 
 The protocol is wsproto's; what is here is who waits for whom, and for how long. No server, however it
-behaves, makes an exception of these tasks: how it ended is recorded once, in :attr:`Connection.end`.
+behaves, makes an exception of these tasks: how the connection ended is recorded once, in
+:attr:`ClientConnection.close_info`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ import wsproto.events as events
 from wsproto.connection import Connection as Protocol
 from wsproto.connection import ConnectionState, ConnectionType
 
+from trioecho.client import keepalive
 from trioecho.client.assembly import Assembly, TooLarge
-from trioecho.client.close_timer import Patience
+from trioecho.client.close_info import CloseInfo
+from trioecho.client.close_timer import CloseTimer, time_to_close
 from trioecho.client.options import ClientOptions
-from trioecho.client.outcome import End
 from trioecho.client.pings import Pings
-from trioecho.client.receive_queue import Incoming
-from trioecho.client.send_queue import Outgoing
+from trioecho.client.receive_queue import ReceiveQueue
+from trioecho.client.send_queue import SendQueue
+from trioecho.client.turns import Turns
+from trioecho.client.writer import Writer
 
-__all__ = ["Connection"]
+__all__ = ["ClientConnection"]
 
 SLICE = 64 * 1024
-"""How much one read takes from the socket, and one write gives to it (bytes)."""
+"""How much one read takes from the socket (bytes)."""
 
 LINGER = 1.0
 """How long the server is given to hang up first after both close frames (seconds; RFC 6455, 7.1.1)."""
@@ -34,17 +38,14 @@ LINGER = 1.0
 NO_CODE = 1005
 """What wsproto gives for a close frame without a code (RFC 6455, section 7.4.1)."""
 
-WAITED = 0.01
-"""A write that took longer than this had to wait until the server took something (seconds)."""
 
-
-class Connection:
+class ClientConnection:
     """
     A connection whose handshake is done. :meth:`run` drives it; the other methods are for the program.
 
     ``where`` names the server in sentences. ``trailing`` is what came right behind the handshake. Messages go
-    to ``incoming``. ``on_end`` is called once, with :attr:`end` set; the socket is free when :meth:`run`
-    returns.
+    to ``receive_queue``. ``on_end`` is called once, with :attr:`close_info` set; the socket is free when
+    :meth:`run` returns.
     """
 
     def __init__(
@@ -53,166 +54,155 @@ class Connection:
         where: str,
         trailing: bytes,
         options: ClientOptions,
-        incoming: Incoming,
-        on_end: Callable[[Connection], None],
+        receive_queue: ReceiveQueue,
+        on_end: Callable[[ClientConnection], None],
     ) -> None:
-        self.end: End | None = None
+        self.close_info: CloseInfo | None = None
         self.over = trio.Event()
-        self._incoming = incoming
+        self._receive_queue = receive_queue
+        self._send_queue = SendQueue()
         self._on_end = on_end
         self._stream = stream
         self._where = where
         self._options = options
         self._protocol = Protocol(ConnectionType.CLIENT, trailing_data=trailing)
-        self._outgoing = Outgoing()
         self._assembly = Assembly(options.max_message_size)
         self._pings = Pings()
-        self._writing = trio.CancelScope()
+        self._writer = Writer(stream, self._send_queue, self._on_written)
         self._close_code: int | None = None
-        self._patience = Patience(options.close_timeout)
+        self._close_timer = CloseTimer()
         self._last_sign = trio.current_time()
+        self._turns = Turns()
 
     async def run(self) -> None:
-        """Read and write until the connection has ended, then free the socket; cancelling cuts it."""
+        """Read and write until the connection has ended, then free the socket; cancelling aborts it."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 if self._options.pings:
                     nursery.start_soon(self._keep_alive, nursery.cancel_scope)
-                await self._read()
+                with self._close_timer.scope as scope:
+                    await self._read()
+                if scope.cancelled_caught:
+                    self._time_out()
                 nursery.cancel_scope.cancel()
         finally:
-            self._lose("was cut")
+            self._lose("was aborted by us")
             await trio.aclose_forcefully(self._stream)
 
     async def send(self, message: str | bytes) -> None:
-        """
-        Send one message, once those before it leave room. Cancelled, it is either not sent or sent whole.
-
-        Raises:
-            ConnectionClosed: the connection is closed or closing.
-
-        """
-        await self._outgoing.room()
+        """Send one message, once those before it leave space; see ``Client.send()``."""
+        await self._send_queue.wait_for_space()
         if self.closing:
-            raise (self.end or End.closing()).error()
-        self._outgoing.put(self._encode(message))
+            raise (self.close_info or CloseInfo.closing()).error()
+        self._send_queue.put(self._encode(message))
 
     def send_first(self, message: str | bytes | None, frames: Sequence[bytes | bytearray]) -> None:
-        """Queue, before anything else, a message and then the frames that another connection had left."""
+        """Queue, before anything else, a message and then the frames that another connection left unsent."""
         if message is not None:
-            self._outgoing.put(self._encode(message))
+            self._send_queue.put(self._encode(message))
         for frame in frames:
-            self._outgoing.put(frame)
+            self._send_queue.put(frame)
 
     @property
-    def left(self) -> list[bytes | bytearray]:
+    def unsent(self) -> list[bytes | bytearray]:
         """The frames of messages that were taken and of which nothing has been written."""
-        return self._outgoing.left
+        return self._send_queue.unsent
 
     def _encode(self, message: str | bytes) -> bytes:
         event = events.TextMessage(message) if isinstance(message, str) else events.BytesMessage(message)
         return self._protocol.send(event)
 
     async def ping(self) -> float:
-        """
-        Measure the round trip to the server, in seconds.
-
-        Raises:
-            ConnectionClosed: the connection ended before the answer came.
-
-        """
+        """Measure the round trip to the server; see ``Client.ping()``."""
         if self.closing:
-            raise (self.end or End.closing()).error()
+            raise (self.close_info or CloseInfo.closing()).error()
         started, payload = trio.current_time(), self._pings.new()
-        self._outgoing.put_ping(self._protocol.send(events.Ping(payload)))
+        self._send_queue.put_ping(self._protocol.send(events.Ping(payload)))
         await self._pings.answer(payload)
-        if self.end is not None:
-            raise self.end.error()
+        if self.close_info is not None:
+            raise self.close_info.error()
         return trio.current_time() - started
 
     def start_close(self, code: int, reason: str) -> None:
         """Queue our close frame behind what is pending, unless one has gone already; do not wait."""
-        if self._protocol.state is ConnectionState.OPEN:
-            self._close_code = code
-            self._outgoing.put_last(self._protocol.send(events.CloseConnection(code, reason)))
-            self._writing.deadline = trio.current_time() + self._options.close_timeout
+        if self._protocol.state is not ConnectionState.OPEN:
+            return
+        self._close_code = code
+        unwritten = self._send_queue.unwritten
+        self._send_queue.put_last(self._protocol.send(events.CloseConnection(code, reason)))
+        self._writer.hurry(self._options.close_timeout)
+        self._close_timer.limit(time_to_close(self._options.close_timeout, unwritten))
 
     @property
     def closing(self) -> bool:
         """Whether a close frame is on its way or has come, or the connection is gone."""
-        return self._protocol.state is not ConnectionState.OPEN or self._outgoing.closed
+        return self._protocol.state is not ConnectionState.OPEN or self._send_queue.closed
 
     # The writer
 
     async def _write(self) -> None:
-        """Write frames as they come; a server that takes nothing more while we close is given up."""
         try:
-            while True:
-                chunk = memoryview(await self._outgoing.take())
-                while chunk:
-                    started = trio.current_time()
-                    with trio.CancelScope() as self._writing:
-                        if self.closing:
-                            self._writing.deadline = started + self._options.close_timeout
-                        await self._stream.send_all(chunk[:SLICE])
-                    if self._writing.cancelled_caught:
-                        self._lose("took nothing more of what was still to be sent")
-                        self._patience.limit(0)
-                        return self._patience.begin()
-                    if trio.current_time() - started > WAITED:
-                        self._last_sign = trio.current_time()
-                    chunk = chunk[SLICE:]
-                if self.closing and self._outgoing.empty:
-                    self._patience.begin()
+            await self._writer.run()
+            self._time_out()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # What the server sent before it went away can still be read, its close frame among it.
-            self._outgoing.close()
-            self._patience.limit(LINGER)
-            self._patience.begin()
+            self._send_queue.close()
+            self._close_timer.limit(LINGER)
+
+    def _on_written(self) -> None:
+        if self.close_info is not None:
+            self._close_timer.limit(LINGER)
 
     # The reader
 
     async def _read(self) -> None:
-        """Read until the server hangs up, or has had its time to."""
+        """Read until the server hangs up."""
         while True:
-            for event in self._protocol.events():
-                if isinstance(event, events.CloseConnection):
-                    # A writer whose write is done but who has not run since must not count as unfinished.
-                    await trio.lowlevel.checkpoint()
-                self._handle(event)
-                if self.end is not None:
-                    break
-            if self.end is None:
-                await self._incoming.room()
+            await self._handle_events()
+            if self.close_info is None:
+                with self._close_timer.paused():
+                    await self._receive_queue.wait_for_space()
             data = await self._receive()
             if data is None:
                 return
             self._last_sign = trio.current_time()
-            if self.end is None:
+            if self.close_info is None:
+                self._turns.begin()
                 self._protocol.receive_data(data)
 
     async def _receive(self) -> bytes | None:
         """Read once. None, with the end recorded: there is nothing more to read."""
-        data, broken = b"", False
-        with self._patience.waiting() as scope:
-            try:
-                data = bytes(await self._stream.receive_some(SLICE))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                broken = True
+        try:
+            data = bytes(await self._stream.receive_some(SLICE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._lose("was broken off")
+            return None
         if data:
             return data
-        asked = self._close_code is not None and not self._outgoing.closed
-        if broken or (scope.cancelled_caught and not asked):
-            self._lose("was broken off")
-        elif scope.cancelled_caught:
-            self._lose("did not answer our close frame in time")
-        elif asked:
-            # Not polite, but common: our close frame is answered by hanging up.
-            self._finish(End.ours())
+        if self._close_code is not None and not self._send_queue.closed:
+            # Not clean, but common: our close frame is answered by hanging up.
+            self._finish(CloseInfo.ours())
         else:
             self._lose("ended without a close frame")
         return None
+
+    async def _handle_events(self) -> None:
+        for event in self._protocol.events():
+            if isinstance(event, events.CloseConnection):
+                # A writer whose write is done but who has not run since must not count as unfinished.
+                await trio.lowlevel.checkpoint()
+            self._handle(event)
+            if self.close_info is not None:
+                return
+            await self._turns.handled(resting=self._unwanted)
+        if self._unwanted:
+            await self._turns.give(resting=True)
+
+    @property
+    def _unwanted(self) -> bool:
+        """Whether we only wait for the server's close frame, and nobody wants what comes before it."""
+        return self.closing and self._receive_queue.discarding
 
     def _handle(self, event: events.Event) -> None:
         if isinstance(event, (events.TextMessage, events.BytesMessage)):
@@ -225,10 +215,10 @@ class Connection:
                 )
             else:
                 if message is not None:
-                    self._incoming.put(message)
+                    self._receive_queue.put(message)
         elif isinstance(event, events.Ping):
             if self._protocol.state is ConnectionState.OPEN:
-                self._outgoing.put_pong(self._protocol.send(event.response()))
+                self._send_queue.put_pong(self._protocol.send(event.response()))
         elif isinstance(event, events.Pong):
             self._pings.answered(bytes(event.payload))
         elif isinstance(event, events.CloseConnection):
@@ -236,53 +226,72 @@ class Connection:
 
     def _handle_close(self, code: int, reason: str, event: events.CloseConnection) -> None:
         state = self._protocol.state
-        self._patience.limit(LINGER)
         if state is ConnectionState.REMOTE_CLOSING:
-            self._finish(End.by_server(self._where, code, reason))
-            self._outgoing.put_last(self._protocol.send(event.response()))
-        elif state is ConnectionState.CLOSED and code in (self._close_code, NO_CODE):
-            self._finish(End.ours(code, reason))
+            self._finish(CloseInfo.by_server(self._where, code, reason))
+            self._writer.hurry(self._options.close_timeout)
+            # Our answer goes behind a message that is half written; after it, the server has LINGER.
+            self._close_timer.limit(max(LINGER, self._options.close_timeout))
+            self._send_queue.put_last(self._protocol.send(event.response()))
         elif state is ConnectionState.CLOSED:
-            # Not an answer: the server closed at the same time, for a reason of its own.
-            self._finish(End.by_server(self._where, code, reason))
+            self._close_timer.limit(LINGER)
+            if code in (self._close_code, NO_CODE):
+                self._finish(CloseInfo.ours(code, reason))
+            else:
+                # Not an answer: the server closed at the same time, for a reason of its own.
+                self._finish(CloseInfo.by_server(self._where, code, reason))
         else:
             self._give_up(code, f"broke the protocol: {reason}")
 
     def _give_up(self, code: int, what: str) -> None:
-        """End the connection over something a server may not do, and say so to it (RFC 6455, 7.1.7)."""
-        self._finish(End.gave_up(self._where, code, what))
-        self._patience.limit(LINGER)
+        """End the connection over something a server may not do, and tell it so (RFC 6455, 7.1.7)."""
+        self._finish(CloseInfo.gave_up(self._where, code, what))
         self.start_close(code, what)
+        if self._send_queue.empty:
+            self._close_timer.limit(LINGER)
 
     # The end
 
-    def _finish(self, end: End) -> None:
-        """Record how it ended, once, and let go everybody who waits."""
-        if self.end is None:
-            self._outgoing.close()
-            self.end = end.with_unsent(self._outgoing.in_doubt)
+    def _finish(self, close_info: CloseInfo) -> None:
+        """Record how it ended, once, and release everybody who waits."""
+        if self.close_info is None:
+            self._send_queue.close()
+            self.close_info = close_info.with_unsent(self._send_queue.in_doubt)
             self.over.set()
             self._pings.end()
             self._on_end(self)
 
     def _lose(self, how: str) -> None:
-        self._finish(End.lost(self._where, how))
+        self._finish(CloseInfo.lost(self._where, how))
+
+    def _time_out(self) -> None:
+        """Closing took too long: free the socket now."""
+        if self._send_queue.closed:
+            self._lose("was broken off")
+        elif self._send_queue.unwritten:
+            self._lose("did not take in time what was still to be sent")
+        else:
+            self._lose("did not answer our close frame in time")
+        self._close_timer.limit(0)
 
     async def _keep_alive(self, connection: trio.CancelScope) -> None:
+        """End the connection when the server has silently gone."""
+        options = self._options
+        await keepalive.watch(
+            options.ping_interval, options.ping_timeout, ping=self._send_ping, alive=self._is_alive
+        )
+        self._lose(f"gave no sign of life for {options.ping_timeout:g} s after a ping")
+        connection.cancel()
+
+    def _send_ping(self) -> None:
+        if not self.closing:
+            self._send_queue.put_ping(self._protocol.send(events.Ping(os.urandom(4))))
+
+    def _is_alive(self, since: float) -> bool:
         """
-        End the connection when the server is gone without a word.
+        Whether the server is not known to be gone.
 
         Any byte that came and any write that had to wait is a sign of life. While the program takes no
-        messages the server's pongs are not read, which is no sign of death.
+        messages the server's pongs are not read, which does not mean that it is dead.
         """
-        options = self._options
-        while True:
-            await trio.sleep(options.ping_interval)
-            if self.closing:
-                return
-            asked = trio.current_time()
-            self._outgoing.put_ping(self._protocol.send(events.Ping(os.urandom(4))))
-            await trio.sleep(options.ping_timeout)
-            if self._last_sign < asked and not self._incoming.full and not self.closing:
-                self._lose(f"gave no sign of life for {options.ping_timeout:g} s after a ping")
-                connection.cancel()
+        sign = max(self._last_sign, self._writer.last_sign)
+        return sign >= since or self._receive_queue.full or self.closing

@@ -19,7 +19,7 @@ __all__ = ["IPVersion", "dial"]
 IPVersion = Literal[4, 6]
 
 ANY = {4: "0.0.0.0", 6: "::"}
-"""To leave from such an address admits only connections of its own family."""
+"""Binding to one of these admits only connections of its family."""
 
 
 async def dial(
@@ -96,7 +96,7 @@ async def _secure(
 
 
 def _why(error: Exception, host: str, there: str, ip_version: IPVersion | None = None) -> str:
-    """Of what went wrong at several addresses, the first is told: it is the one preferred."""
+    """Say what went wrong; of several addresses, at the first, which is the preferred one."""
     cause = error.__cause__
     if isinstance(cause, ExceptionGroup):
         told = [tried for tried in cause.exceptions if getattr(tried, "errno", None) is not None]

@@ -7,6 +7,8 @@ Everything raised for a reason outside the program derives from :class:`ClientEr
 
 from __future__ import annotations
 
+from trioecho.protocol.escape import quote
+
 __all__ = [
     "CertificateNotTrusted",
     "ClientError",
@@ -26,7 +28,7 @@ class ClientError(Exception):
 
 
 class ConnectFailed(ClientError):
-    """No connection: the name, the network, TLS, a timeout, or what answered is not a WebSocket server."""
+    """No connection: the name, the network, TLS, a timeout, or an answer that is not a WebSocket server's."""
 
 
 class CertificateNotTrusted(ConnectFailed):
@@ -34,12 +36,12 @@ class CertificateNotTrusted(ConnectFailed):
 
 
 class NotWebSocket(ConnectFailed):
-    """Something answered, but it speaks no WebSocket, or not as it was asked to."""
+    """Something answered, but not as a WebSocket server does."""
 
 
 class Rejected(ConnectFailed):
     """
-    The server, or a proxy before it, refused with an HTTP status.
+    The server, or a proxy in front of it, rejected the request with an HTTP status.
 
     ``status`` is that number, ``headers`` the response's header fields (names in lower case), ``body`` the
     start of its body (bytes, bounded).
@@ -57,9 +59,7 @@ class Rejected(ConnectFailed):
         self.status = status
         self.headers = headers
         self.body = body
-        said = " ".join(body.decode(errors="replace").split())
-        if len(said) > SHOWN_BODY:
-            said = f"{said[:SHOWN_BODY]}…"
+        said = quote(" ".join(body.decode(errors="replace").split()), SHOWN_BODY)
         super().__init__(
             f"{where} did not {asked}: it answered HTTP {status}" + (f" ({said})" if said else "")
         )
@@ -81,7 +81,7 @@ class ConnectionClosed(ClientError):
 
 class ConnectionLost(ConnectionClosed):
     """
-    The connection ended without a proper close: cut, timed out, or broken off over a protocol error.
+    The connection ended without a proper close: aborted, timed out, or broken off over a protocol error.
 
     ``code`` is 1006 when no close frame was seen (7.1.5), and otherwise the code that we ended it with.
     """

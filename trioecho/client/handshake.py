@@ -2,7 +2,7 @@
 The opening handshake: the HTTP request and response that make a WebSocket of a stream (RFC 6455, section 4).
 
 Spoken with h11 directly, because a client wants what a WebSocket library does not keep: the status and the
-start of the body when it is turned away, and a sentence when what answers is no WebSocket server at all.
+start of the body when it is rejected, and a sentence when what answers is no WebSocket server at all.
 """
 
 from __future__ import annotations
@@ -15,31 +15,38 @@ import trio
 from wsproto.utilities import generate_accept_token, generate_nonce
 
 from trioecho.client.errors import ConnectFailed, NotWebSocket, Rejected
+from trioecho.protocol.escape import quote
 
-__all__ = ["Upgrade", "exchange", "upgrade"]
+__all__ = ["Handshake", "exchange", "shake_hands"]
 
 MAX_HEAD = 64 * 1024
 """The longest response head read (bytes): h11 stops there instead of buffering for ever."""
 
+MAX_INTERIM = 20
+"""How many interim responses (1xx) are skipped; servers send one or two, if any (RFC 9110, 15.2)."""
+
 MAX_BODY = 4096
-"""How much of a refusal's body is kept (bytes); the rest is not waited for."""
+"""How much of a rejection's body is kept (bytes); the rest is not waited for."""
 
 BODY_TIMEOUT = 2.0
-"""How long a refusal's body is waited for (seconds): its status alone says the most."""
+"""How long a rejection's body is waited for (seconds): its status alone says the most."""
+
+SHOWN_SUBPROTOCOL = 100
+"""How much of a subprotocol that was not offered an error quotes (characters)."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Upgrade:
-    """What the server agreed to. ``trailing`` are bytes that already belong to the WebSocket."""
+class Handshake:
+    """What the server agreed to, and said. ``trailing`` are bytes that already belong to the WebSocket."""
 
     subprotocol: str | None
     headers: Headers
     trailing: bytes
 
 
-async def upgrade(
+async def shake_hands(
     stream: trio.abc.Stream,
     *,
     where: str,
@@ -47,7 +54,7 @@ async def upgrade(
     resource: str,
     headers: Sequence[tuple[str, str]],
     subprotocols: Sequence[str],
-) -> Upgrade:
+) -> Handshake:
     """
     Ask for a WebSocket and wait for the answer. ``where`` names the server in sentences.
 
@@ -79,19 +86,25 @@ async def upgrade(
     )
     if status != 101:
         raise Rejected(where, status, received, body)
-    fields = dict(received)
+    connection = [option.strip().lower() for option in ",".join(_values(received, "connection")).split(",")]
     if (
-        fields.get("upgrade", "").lower() != "websocket"
-        or "upgrade" not in fields.get("connection", "").lower()
-        or fields.get("sec-websocket-accept") != generate_accept_token(nonce).decode()
+        [value.lower() for value in _values(received, "upgrade")] != ["websocket"]
+        or "upgrade" not in connection
+        or _values(received, "sec-websocket-accept") != [generate_accept_token(nonce).decode()]
     ):
         raise NotWebSocket(f"{where} is not a WebSocket server: its handshake does not answer ours")
-    subprotocol = fields.get("sec-websocket-protocol")
-    if subprotocol is not None and subprotocol not in subprotocols:
-        raise NotWebSocket(f"{where} chose the subprotocol {subprotocol!r}, which was not offered")
-    if "sec-websocket-extensions" in fields:
+    chosen = _values(received, "sec-websocket-protocol")
+    if len(chosen) > 1 or not set(chosen) <= set(subprotocols):
+        shown = quote(", ".join(chosen), SHOWN_SUBPROTOCOL)
+        raise NotWebSocket(f"{where} chose the subprotocol {shown!r}, which was not offered")
+    if _values(received, "sec-websocket-extensions"):
         raise NotWebSocket(f"{where} chose an extension, and none was offered")
-    return Upgrade(subprotocol, received, http.trailing_data[0])
+    return Handshake(chosen[0] if chosen else None, received, http.trailing_data[0])
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    """Return the values of all fields of a name; a second one where one must be is an error, not a detail."""
+    return [value for field, value in headers if field == name]
 
 
 async def exchange(
@@ -100,7 +113,7 @@ async def exchange(
     """
     Send one request, and return the response's status, its headers and the start of its body.
 
-    A body is read only where the answer is a refusal; for it, ``MAX_BODY`` and ``BODY_TIMEOUT`` hold.
+    A body is read only where the answer is a rejection; for it, ``MAX_BODY`` and ``BODY_TIMEOUT`` hold.
     ``where`` names the other side in sentences, ``what`` is what it ought to be.
 
     Raises:
@@ -110,10 +123,12 @@ async def exchange(
     """
     try:
         await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
-        while True:
+        for _ in range(MAX_INTERIM + 1):
             event = await _next_event(stream, http)
             if isinstance(event, h11.Response) or getattr(event, "status_code", None) == 101:
                 break
+        else:
+            raise NotWebSocket(f"{where} is not {what}: it sends interim responses without end")
     except h11.RemoteProtocolError:
         unread, ended = http.trailing_data
         if ended and not unread:

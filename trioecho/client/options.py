@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from trioecho.client.dial import IPVersion
@@ -57,14 +57,14 @@ class Options(TypedDict, total=False):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientOptions:
     """
-    What a client sends along, allows and waits for. Sizes are bytes, times are seconds.
+    What a client sends, allows and waits for. Sizes are bytes, times are seconds. ``repr()`` shows no secret.
 
     Raises:
         OptionError: a value is of the wrong type or out of its bounds.
 
     """
 
-    headers: Sequence[tuple[str, str]] = ()
+    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     """Header fields to add to the handshake, in this order; a name may come twice."""
 
     subprotocols: Sequence[str] = ()
@@ -74,21 +74,21 @@ class ClientOptions:
     """For ``wss`` URLs. None: the system's certificate authorities, and the name must match."""
 
     connect_timeout: float = 10.0
-    """From the name's look-up to the end of the handshake."""
+    """From resolving the host's name to the end of the handshake."""
 
     close_timeout: float = 10.0
     """
-    When closing: how long the server may take nothing of what is still to be sent, and how long we wait in
-    all for its close frame. Time in which the program does not take messages does not count.
+    How long closing may take, from ``close()`` or leaving the block until the socket is free, whatever the
+    server does; and how long the server may meanwhile take nothing of what is still to be sent. Where more
+    than 128 KiB are, closing may take another second for each 64 KiB. Time in which the program does not take
+    the messages that still come does not count.
     """
 
     ping_interval: float = 20.0
     """A ping is sent this often; 0 turns pings off. 20 s keeps most proxies (60 s) from hanging up."""
 
     ping_timeout: float = 20.0
-    """
-    A server that neither sends nor takes a byte for so long after a ping is dead; 0 turns pings off.
-    """
+    """A server that neither sends nor takes a byte for so long after a ping is dead; 0 turns pings off."""
 
     max_message_size: int = MIB
     """
@@ -96,7 +96,7 @@ class ClientOptions:
     close code 1009.
     """
 
-    proxy: str | bool = True
+    proxy: str | bool = field(default=True, repr=False)
     """
     An HTTP proxy to tunnel through, as ``http://user:password@host:port``; True: what the environment says
     (``https_proxy``, ``http_proxy``, ``all_proxy``, ``no_proxy``); False: none.
@@ -105,12 +105,12 @@ class ClientOptions:
     ip_version: IPVersion | None = None
     """Use only IPv4 or only IPv6; None: whichever answers first."""
 
-    greeting: str | bytes | None = None
+    greeting: str | bytes | None = field(default=None, repr=False)
     """A message to send first, on every connection."""
 
     reconnect: Reconnect | None = None
     """
-    Come back by this policy when the connection is lost or cannot be opened; None: don't. While away,
+    Reconnect by this policy when the connection is lost or cannot be opened; None: don't. Meanwhile
     ``send()`` and ``receive()`` wait. Messages of which nothing has been written are sent after the greeting
     of the next connection; those in the write that failed, and those the network had taken, may be lost.
     """
@@ -139,6 +139,13 @@ class ClientOptions:
         size = self.max_message_size
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= GIB:
             raise OptionError("max_message_size", f"must be a whole number from 1 to {GIB}, not {size!r}")
+        if isinstance(self.greeting, str):
+            try:
+                self.greeting.encode()
+            except UnicodeEncodeError:
+                raise OptionError("greeting", "must be text that UTF-8 can encode") from None
+        elif self.greeting is not None and not isinstance(self.greeting, bytes):
+            raise OptionError("greeting", f"must be str or bytes, not {type(self.greeting).__name__}")
         if not isinstance(self.proxy, bool):
             parse_proxy(self.proxy)
         if self.ip_version not in (None, 4, 6):
@@ -155,9 +162,11 @@ def _check_header(header: Any) -> None:
         name, value = header
         fine = not isinstance(header, str) and name and set(name) <= TOKEN and isinstance(value, str)
     except (TypeError, ValueError):
-        raise OptionError("headers", f"must be pairs of name and value, not {header!r}") from None
+        raise OptionError("headers", "must be pairs of name and value") from None
     if not fine or not value.isprintable() or not value.isascii():
-        raise OptionError("headers", f"has a name or value that HTTP cannot carry: {name}: {value!r}")
+        # The value may be a secret, and so may a name that is not one.
+        which = f"the value of {name}" if name and isinstance(name, str) and set(name) <= TOKEN else "a name"
+        raise OptionError("headers", f"has {which} wrong: HTTP carries only printable ASCII")
     if name.lower() in OURS:
         raise OptionError("headers", f"cannot set {name}: it belongs to the handshake itself")
 

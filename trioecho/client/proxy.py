@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import urllib.request
 from urllib.parse import unquote, urlsplit
 
@@ -12,9 +11,10 @@ import trio
 from trioecho.client.errors import ConnectFailed, Rejected
 from trioecho.client.handshake import MAX_HEAD, exchange
 from trioecho.limits import OptionError
-from trioecho.protocol.url import Address
+from trioecho.protocol.escape import quote
+from trioecho.protocol.url import Address, basic_credentials
 
-__all__ = ["Proxy", "basic_credentials", "parse_proxy", "proxy_from_environment"]
+__all__ = ["Proxy", "parse_proxy", "proxy_from_environment"]
 
 
 class Proxy:
@@ -53,7 +53,7 @@ class Proxy:
 
 def parse_proxy(url: str) -> Proxy:
     """
-    Take a proxy's URL apart: ``http://user:password@host:port``; ``http://`` may be left out.
+    Parse the URL of a proxy: ``http://user:password@host:port``; ``http://`` may be left out.
 
     Raises:
         OptionError: it is no such URL.
@@ -62,10 +62,11 @@ def parse_proxy(url: str) -> Proxy:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise OptionError("proxy", f"cannot be read: {error}") from None
-    if parts.scheme != "http" or not host:
-        raise OptionError("proxy", f"must be http://HOST:PORT, not {parts.scheme}://{host or ''}")
+    except ValueError:
+        # What exactly is wrong is not said: it may be half a password.
+        raise OptionError("proxy", "must be http://HOST:PORT, with a port from 1 to 65535") from None
+    if parts.scheme != "http" or not host or not host.isprintable():
+        raise OptionError("proxy", f"must be http://HOST:PORT; {quote(parts.scheme, 20)}:// is not supported")
     user = None if parts.username is None else unquote(parts.username)
     credentials = None if user is None else basic_credentials(user, unquote(parts.password or ""))
     return Proxy(host, port or 80, credentials)
@@ -88,8 +89,3 @@ def proxy_from_environment(address: Address) -> Proxy | None:
     if not url or urllib.request.proxy_bypass(f"{address.host}:{address.port}"):
         return None
     return parse_proxy(url)
-
-
-def basic_credentials(user: str, password: str) -> str:
-    """The value of an ``Authorization`` field for basic authentication (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -1,8 +1,8 @@
 """
 What a server has sent and the program has not yet taken: whole messages in order, bounded in bytes.
 
-The bound is what makes a slow program slow its server: the reader waits at :meth:`Incoming.room`, the
-kernel's buffers fill, and TCP does the rest.
+The bound is what makes a slow program slow its server: the reader waits in
+:meth:`ReceiveQueue.wait_for_space`, the kernel's buffers fill, and TCP does the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 
 import trio
 
-__all__ = ["Incoming"]
+__all__ = ["ReceiveQueue"]
 
 MAX_UNREAD = 64 * 1024
 """
@@ -23,26 +23,30 @@ OVERHEAD = 64
 """What a message counts for beside its length: about what Python needs to keep it."""
 
 
-class Incoming:
-    """The messages of one connection that are not yet received. ``ended`` once no more will come."""
+class ReceiveQueue:
+    """
+    The messages that are not yet received.
+
+    ``ended``: no more will come. ``discarding``: nobody takes messages any more, so they are dropped.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
+        self.discarding = False
         self._messages: deque[str | bytes] = deque()
         self._size = 0
         self._arrived = trio.lowlevel.ParkingLot()
         self._taken = trio.Event()
-        self._discarding = False
-        self.ended = False
 
     def put(self, message: str | bytes) -> None:
-        """Add a message, bound or not."""
-        if not self._discarding:
+        """Add a message, whether or not there is space."""
+        if not self.discarding:
             self._messages.append(message)
             self._size += len(message) + OVERHEAD
             self._arrived.unpark()
 
     async def get(self) -> str | bytes | None:
-        """Take the oldest message; wait for one if there is none. None: there will be none any more."""
+        """Take the oldest message, or wait for one. None: no more will come."""
         if not await self._any():
             return None
         message = self._messages.popleft()
@@ -52,7 +56,7 @@ class Incoming:
         return message
 
     async def get_all(self) -> list[str | bytes]:
-        """Take all messages; wait for one if there is none. Empty: there will be none any more."""
+        """Take all messages; wait while there is none. Empty: no more will come."""
         await self._any()
         messages = list(self._messages)
         self._messages.clear()
@@ -62,9 +66,10 @@ class Incoming:
 
     async def _any(self) -> bool:
         """
-        Wait for a message; False: there will be none any more.
+        Wait for a message; False: no more will come.
 
-        While there are some other tasks get no turn, as in :meth:`Outgoing.room` and for the same reason.
+        While there are some, other tasks get no turn, as in :meth:`SendQueue.wait_for_space`, and for the
+        same reason.
         """
         if self._messages:
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -75,7 +80,7 @@ class Incoming:
             await self._arrived.park()
         return True
 
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         """Wait until the program has taken enough, or it no longer matters."""
         if self.full and not self.ended:
             self._taken = trio.Event()
@@ -87,14 +92,14 @@ class Incoming:
         return self._size >= MAX_UNREAD
 
     def discard(self) -> None:
-        """Drop what is here and all that will still come: nobody takes messages any more."""
-        self._discarding = True
+        """Drop what is here and all that is still to come."""
+        self.discarding = True
         self._messages.clear()
         self._size = 0
         self._taken.set()
 
     def end(self) -> None:
-        """No more messages; what is here can still be taken."""
+        """Announce that no more messages will come; those that are here can still be taken."""
         self.ended = True
         self._arrived.unpark_all()
         self._taken.set()

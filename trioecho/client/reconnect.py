@@ -1,4 +1,4 @@
-"""The policy for coming back after a connection is lost: when, how long to wait, and when not to."""
+"""The policy for reconnecting after a connection is lost: when, after how long, and when not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import random
 import time
 from dataclasses import dataclass
 
+from trioecho.client.close_info import CloseInfo
 from trioecho.client.errors import CertificateNotTrusted, ConnectFailed, NotWebSocket, Rejected
-from trioecho.client.outcome import End
 from trioecho.limits import LONGEST_WAIT, OptionError
 
 __all__ = ["Reconnect"]
@@ -20,7 +20,7 @@ of an application's own (from 3000) are final too, because only the application 
 """
 
 STEADY = 10.0
-"""A connection that lasted so long (seconds) was a good one: the next wait is a first wait again."""
+"""A connection that lasted so long (seconds) was a good one: the delays begin anew."""
 
 MOST_DOUBLINGS = 60
 """Past this many, a delay is at any cap there may be; it keeps the arithmetic finite."""
@@ -31,7 +31,7 @@ class Reconnect:
     """
     Exponential backoff with full jitter: the n-th wait is random between 0 and ``first_delay * 2 ** n``.
 
-    Spread over the whole range, a thousand clients of one restarted server do not come back in waves
+    Spread over the whole range, a thousand clients of one restarted server do not reconnect in waves
     (M. Brooker, "Exponential backoff and jitter"). Times are seconds.
 
     Raises:
@@ -62,16 +62,17 @@ class Reconnect:
         backoff = min(self.longest_delay, self.first_delay * 2 ** min(attempt, MOST_DOUBLINGS))
         return max(random.uniform(0, backoff), retry_after(error) or 0.0)
 
-    def after_end(self, end: End) -> bool:
-        """Whether to come back after a connection that ended so."""
-        return not end.by_us and not end.our_doing and end.code not in FINAL and end.code < 3000
+    def after_end(self, close_info: CloseInfo) -> bool:
+        """Whether to reconnect after a connection that ended like this."""
+        final = close_info.code in FINAL or close_info.code >= 3000
+        return not close_info.by_us and not close_info.broken_off and not final
 
     def after_failure(self, error: ConnectFailed, attempt: int) -> bool:
         """
         Whether to try again after this attempt failed.
 
-        Not when the server's certificate is wrong, when it is no WebSocket server, or when it refused with
-        anything but a 5xx; except that whoever sends Retry-After wants us back.
+        Not when the server's certificate is wrong, when it is no WebSocket server, or when it rejected us
+        with anything but a 5xx; except that a server that sends Retry-After expects us back.
         """
         if self.attempts is not None and attempt + 1 >= self.attempts:
             return False
@@ -81,7 +82,7 @@ class Reconnect:
 
 
 def retry_after(error: Exception | None) -> float | None:
-    """What a refusal says in Retry-After (RFC 9110, section 10.2.3), in seconds and at most a day."""
+    """Return what a rejection says in Retry-After (RFC 9110, section 10.2.3), in seconds, at most a day."""
     if not isinstance(error, Rejected):
         return None
     said = dict(error.headers).get("retry-after", "").strip()

@@ -1,45 +1,47 @@
 """
-The line to a server: one connection after another, as the policy for reconnecting has it.
+A connection that survives being lost: one after another, as the policy for reconnecting says.
 
 What is received runs over the change of connections, and so does what was taken to be sent and not yet
-written. Without a policy there is one connection, and the line ends with it.
+written. Without a policy there is one connection, and it all ends with that.
 """
 
 from __future__ import annotations
 
 import trio
 
+from trioecho.client.close_info import CloseInfo
 from trioecho.client.connect import open_websocket
-from trioecho.client.connection import Connection
+from trioecho.client.connection import ClientConnection
 from trioecho.client.errors import ClientError, ConnectFailed, ConnectionClosed
-from trioecho.client.handshake import Upgrade
+from trioecho.client.handshake import Handshake
 from trioecho.client.options import ClientOptions
-from trioecho.client.outcome import End
-from trioecho.client.receive_queue import Incoming
+from trioecho.client.receive_queue import ReceiveQueue
 from trioecho.client.reconnect import STEADY
-from trioecho.client.state import Away, Change, Connected
+from trioecho.client.state import Change, Connected, Reconnecting
 from trioecho.protocol.url import Address
 
-__all__ = ["Line"]
+__all__ = ["ReconnectingConnection"]
 
 
-class Line:
+class ReconnectingConnection:
     """
-    A line to one address: :meth:`connect`, then :meth:`run` until it ends.
+    Connections to one address: :meth:`connect`, then :meth:`run` until the last one has ended.
 
-    ``end`` is None while it is open or may come back, ``agreed`` what the server last agreed to.
+    ``close_info`` is None while there is a connection or may be one again; ``state`` says which.
+    ``handshake`` is what the server last agreed to.
     """
 
-    agreed: Upgrade
-    _connection: Connection
+    handshake: Handshake
+    state: Change
+    _connection: ClientConnection
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.address = address
-        self.incoming = Incoming()
-        self.end: End | None = None
+        self.receive_queue = ReceiveQueue()
+        self.close_info: CloseInfo | None = None
         self._options = options
         self._attempt = 0
-        self._away_since: float | None = None
+        self._down_since: float | None = None
         self._closing = False
         self._retrying = trio.CancelScope()
         self._changed = trio.Event()
@@ -60,57 +62,62 @@ class Line:
             if error is not None and policy is not None:
                 delay = policy.delay(self._attempt, error)
                 self._attempt += 1
-                self._tell(Away(error, self._attempt, delay))
+                self._report(Reconnecting(error, self._attempt, delay))
                 await trio.sleep(delay)
             try:
-                stream, self.agreed = await open_websocket(self.address, self._options)
+                stream, self.handshake = await open_websocket(self.address, self._options)
             except ConnectFailed as failed:
                 if policy is None or not policy.after_failure(failed, self._attempt):
                     raise
-                self._away_since = self._away_since or trio.current_time()
+                self._down_since = self._down_since or trio.current_time()
                 error = failed
             else:
                 break
-        self._connection = Connection(
-            stream, str(self.address), self.agreed.trailing, self._options, self.incoming, self._on_end
+        self._connection = ClientConnection(
+            stream,
+            str(self.address),
+            self.handshake.trailing,
+            self._options,
+            self.receive_queue,
+            self._on_end,
         )
         self._connection.send_first(self._options.greeting, frames or [])
-        away = 0.0 if self._away_since is None else trio.current_time() - self._away_since
-        self._away_since = None
-        self._tell(Connected(away))
+        downtime = 0.0 if self._down_since is None else trio.current_time() - self._down_since
+        self._down_since = None
+        self._report(Connected(downtime))
 
     async def run(self) -> None:
-        """Keep a connection until the line ends; cancelling cuts it."""
+        """Keep a connection until the last has ended; cancelling aborts it."""
         try:
             while True:
                 connection, started = self._connection, trio.current_time()
                 await connection.run()
                 if self._is_last(connection):
                     break
-                self._away_since = trio.current_time()
-                if self._away_since - started >= STEADY:
+                self._down_since = trio.current_time()
+                if self._down_since - started >= STEADY:
                     self._attempt = 0
-                assert connection.end is not None
+                assert connection.close_info is not None
                 with trio.CancelScope() as self._retrying:
                     try:
-                        await self.connect(connection.end.error(), connection.left)
+                        await self.connect(connection.close_info.error(), connection.unsent)
                     except ConnectFailed as error:
-                        self._finish(End.not_back(str(error)))
+                        self._finish(CloseInfo.not_reconnected(str(error)))
                         break
                 if self._retrying.cancelled_caught:
                     break
                 self._changed.set()
                 self._changed = trio.Event()
         finally:
-            if self._connection.end is not None:
-                self._finish(self._connection.end)
+            if self._connection.close_info is not None:
+                self._finish(self._connection.close_info)
             self._over.set()
 
     async def send(self, message: str | bytes) -> None:
-        """Send on the connection there is, or wait for the next one; see ``Client.send()``."""
+        """Send on the present connection, or wait for the next one; see ``Client.send()``."""
         while True:
-            if self.end is not None:
-                raise self.end.error()
+            if self.close_info is not None:
+                raise self.close_info.error()
             connection = self._connection
             try:
                 return await connection.send(message)
@@ -119,34 +126,35 @@ class Line:
                     raise
             # A write may have failed while the server's last words are still to be read.
             await connection.over.wait()
-            if self.end is None and self._connection is connection:
+            if self.close_info is None and self._connection is connection:
                 await self._changed.wait()
 
     async def ping(self) -> float:
-        """Ping on the connection there is; see ``Client.ping()``."""
+        """Ping on the present connection; see ``Client.ping()``."""
         return await self._connection.ping()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection, or stop coming back, and wait for the end; see ``Client.close()``."""
+        """Close the connection, or stop reconnecting, and wait for the end; see ``Client.close()``."""
         self._closing = True
         self._retrying.cancel()
         self._connection.start_close(code, reason)
         await self._over.wait()
 
-    def _is_last(self, connection: Connection) -> bool:
-        policy, end = self._options.reconnect, connection.end
-        return self._closing or policy is None or end is None or not policy.after_end(end)
+    def _is_last(self, connection: ClientConnection) -> bool:
+        policy, close_info = self._options.reconnect, connection.close_info
+        return self._closing or policy is None or close_info is None or not policy.after_end(close_info)
 
-    def _on_end(self, connection: Connection) -> None:
-        if connection.end is not None and self._is_last(connection):
-            self._finish(connection.end)
+    def _on_end(self, connection: ClientConnection) -> None:
+        if connection.close_info is not None and self._is_last(connection):
+            self._finish(connection.close_info)
 
-    def _finish(self, end: End) -> None:
-        if self.end is None:
-            self.end = end.with_unsent(end.unsent + len(self._connection.left))
-            self.incoming.end()
+    def _finish(self, close_info: CloseInfo) -> None:
+        if self.close_info is None:
+            self.close_info = close_info.with_unsent(close_info.unsent + len(self._connection.unsent))
+            self.receive_queue.end()
             self._changed.set()
 
-    def _tell(self, change: Change) -> None:
+    def _report(self, change: Change) -> None:
+        self.state = change
         if self._options.on_change is not None:
             self._options.on_change(change)

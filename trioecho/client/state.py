@@ -1,4 +1,4 @@
-"""What a client that comes back by itself tells of its state."""
+"""The states of a client that reconnects by itself, as ``on_change`` is told of them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from trioecho.client.errors import ClientError
 
-__all__ = ["Away", "Change", "Connected"]
+__all__ = ["Change", "Connected", "Reconnecting"]
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The connection is open. ``away``: how long there was none before (seconds); 0 the first time."""
+    """The connection is open. ``downtime``: how long there was none before (seconds); 0 the first time."""
 
-    away: float
+    downtime: float
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class Reconnecting:
     """
     There is no connection; the next attempt comes in ``delay`` seconds.
 
-    ``error`` tells why, ``attempt`` is the number of that attempt since the last good connection, from 1.
+    ``error`` says why, ``attempt`` is the number of that attempt since the last good connection, from 1.
     """
 
     error: ClientError
@@ -29,4 +29,4 @@ class Away:
     delay: float
 
 
-Change = Connected | Away
+Change = Connected | Reconnecting

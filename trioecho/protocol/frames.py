@@ -1,16 +1,38 @@
 """
-A message as bytes on the wire, server side (RFC 6455, section 5).
+Frames as bytes on the wire (RFC 6455, section 5).
 
 A server's frames are not masked, so one ``bytes`` serves every client: what is encoded here is written to
-all of them as it is, alone or joined with its neighbours.
+all of them as it is, alone or joined with its neighbours. A client's frames are: :func:`masked`.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
 
-__all__ = ["BINARY", "CLOSE", "PING", "TEXT", "close", "data_frame", "encode", "messages", "payloads", "xor"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "FIN",
+    "MAX_LENGTH",
+    "PING",
+    "TEXT",
+    "BadFrame",
+    "Opcode",
+    "close",
+    "data_frame",
+    "encode",
+    "header",
+    "masked",
+    "messages",
+    "payloads",
+    "split",
+    "xor",
+]
+
+FIN = 0x80
+"""The bit of a frame's first byte that says that no fragment follows (5.2)."""
 
 TEXT, BINARY, CLOSE = 0x81, 0x82, 0x88
 """First bytes of final frames: the FIN bit and the opcode (5.2)."""
@@ -21,19 +43,38 @@ PING = b"\x89\x00"
 MAX_REASON_BYTES = 123
 """A close frame is a control frame (at most 125 bytes), and two of those are its code (5.5.1)."""
 
+MAX_LENGTH = 2**25
+"""The longest payload (32 MiB) that :func:`split` waits for: no message that we send is half as long."""
+
 XOR_PIECE = 64 * 1024
 """Masks are removed in pieces of at most this many bytes: a multiple of 4, so that the mask stays in step."""
 
 
-def _header(first: int, length: int) -> bytes:
+class Opcode(IntEnum):
+    """What a frame is (5.2): the low half of its first byte."""
+
+    CONTINUATION = 0x0
+    TEXT = 0x1
+    BINARY = 0x2
+    CLOSE = 0x8
+    PING = 0x9
+    PONG = 0xA
+
+
+class BadFrame(Exception):
+    """A server sent something that is not a frame; the text says what."""
+
+
+def header(first: int, length: int, *, mask_bit: int = 0) -> bytes:
+    """Return a frame's header, up to the mask (5.2)."""
     if length < 126:
-        return bytes((first, length))
+        return bytes((first, mask_bit | length))
     if length < 65_536:
-        return struct.pack("!BBH", first, 126, length)
-    return struct.pack("!BBQ", first, 127, length)
+        return struct.pack("!BBH", first, mask_bit | 126, length)
+    return struct.pack("!BBQ", first, mask_bit | 127, length)
 
 
-SHORT_HEADERS = {first: [_header(first, length) for length in range(126)] for first in (TEXT, BINARY)}
+SHORT_HEADERS = {first: [header(first, length) for length in range(126)] for first in (TEXT, BINARY)}
 
 
 def data_frame(first: int, payload: bytes | bytearray) -> bytes:
@@ -41,7 +82,7 @@ def data_frame(first: int, payload: bytes | bytearray) -> bytes:
     length = len(payload)
     if length < 126:
         return SHORT_HEADERS[first][length] + payload
-    return _header(first, length) + payload
+    return header(first, length) + payload
 
 
 def encode(message: str | bytes) -> bytes:
@@ -64,6 +105,41 @@ def close(code: int, reason: str) -> bytes:
     """Return a close frame; a reason that is too long is cut between characters."""
     text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
     return bytes((CLOSE, len(text) + 2)) + struct.pack("!H", code) + text
+
+
+def masked(first: int, payload: bytes, mask: bytes) -> bytes:
+    """Return a whole frame as a client must send it (5.3)."""
+    return header(first, len(payload), mask_bit=0x80) + mask + xor(payload, mask)
+
+
+def split(buffer: bytes, at: int) -> tuple[int, int, int] | None:
+    """
+    Parse a server's frame that begins at ``at``: its first byte, and where its payload begins and ends.
+
+    ``None`` if the frame is not all there yet.
+
+    Raises:
+        BadFrame: it is masked, uses an extension that was not negotiated, or is absurdly long.
+
+    """
+    if len(buffer) - at < 2:
+        return None
+    first, second = buffer[at], buffer[at + 1]
+    if second & 0x80:
+        raise BadFrame("a masked frame")
+    if first & 0x70:
+        raise BadFrame("a frame with reserved bits")
+    length, body = second, at + 2
+    if second >= 126:
+        body += 2 if second == 126 else 8
+        if len(buffer) < body:
+            return None
+        length = int.from_bytes(buffer[at + 2 : body], "big")
+    if length > MAX_LENGTH:
+        raise BadFrame(f"a frame of {length} bytes")
+    if len(buffer) < body + length:
+        return None
+    return first, body, body + length
 
 
 def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from websockets.sync.server import ServerConnection
 
-from trioecho.cli.client.formats import AsTheyAre, Json, Records
+from trioecho.cli.client.formats import Json, Raw, Records
 
 ROOM = "/a room"
 
@@ -221,13 +221,29 @@ async def test_send_says_when_it_was_not_taken() -> None:
         (b'{"data": 1}', 'is neither a string nor an object with "data" or "base64"'),
         (b'{"base64": "?"}', 'has no base64 in "base64"'),
         (b'{"base64": 1}', 'has no base64 in "base64"'),
-        (b'"\\ud800"', "has half a surrogate pair, which is no text"),
+        (b"[" * 200_000, "is JSON nested too deeply to be read"),
+        (b'{"data":' * 200_000, "is JSON nested too deeply to be read"),
+        (b"1" * 10_000, "is not JSON"),
+        (b'{"data": "\\udfff"}', "contains half of a surrogate pair, which UTF-8 cannot encode"),
+        (b'"\xed\xa0\x80"', "contains half of a surrogate pair, which UTF-8 cannot encode"),
+        (b'{"base64": "\\ud800"}', 'has no base64 in "base64"'),
+        (b'"\\ud800"', "contains half of a surrogate pair, which UTF-8 cannot encode"),
     ],
 )
 def test_json_that_is_no_message(record: bytes, problem: str) -> None:
     with pytest.raises(ValueError) as caught:
         Json(ROOM).decode(record)
     assert str(caught.value) == problem
+
+
+def test_json_that_is_no_message_is_one_sentence_and_what_came_before_is_sent() -> None:
+    got: list[str | bytes] = []
+    with websockets_server(lambda connection: got.extend(connection)) as url:
+        code, out, err = run_here("client", url, "--json", stdin=b'"fine"\n' + b"[" * 200_000)
+    assert (code, out, got) == (1, b"", ["fine"])
+    assert err.splitlines()[-1] == (
+        "trioecho: record 2 of standard input is JSON nested too deeply to be read"
+    )
 
 
 @settings(max_examples=50)
@@ -245,5 +261,5 @@ def test_a_terminal_obeys_nothing_of_a_message() -> None:
 @given(some.binary())
 def test_binary_records_lose_nothing(record: bytes) -> None:
     assert Records(binary=True).decode(record) == record
-    assert AsTheyAre(binary=True).encode(AsTheyAre(binary=True).decode(record)) == record
+    assert Raw(binary=True).encode(Raw(binary=True).decode(record)) == record
     assert base64.b64decode(Records().encode(record)) == record

@@ -193,7 +193,7 @@ def test_input_that_is_not_text_is_told(collecting: Collector) -> None:
     ("arguments", "code", "sentence"),
     [
         (["http://localhost/"], 2, "must begin with ws://, wss:// or ws+unix:"),
-        (["ws://localhost:x/"], 2, "cannot be read"),
+        (["ws://localhost:x/"], 2, "has a port that is not a number from 1 to 65535"),
         (["--no-such-option"], 2, "No such option"),
         (["--count", "many"], 2, "'many' is not a whole number"),
         (["--count", "0"], 2, "--count must be at least 1"),

@@ -20,9 +20,9 @@ from helpers.pty_terminal import DEADLINE, Person
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.server import ServerConnection
 
-from trioecho.cli.client.escape import visible
+from trioecho.protocol.escape import escape
 
-CTRL_C, CTRL_D, CTRL_R, UP, ENTER = "\x03", "\x04", "\x12", "\x1b[A", "\r"
+CTRL_C, CTRL_D, CTRL_R, CTRL_Z, UP, ENTER = "\x03", "\x04", "\x12", "\x1a", "\x1b[A", "\r"
 PASTE = "\x1b[200~{}\x1b[201~"
 
 
@@ -39,7 +39,9 @@ class Room:
     def handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         self.paths.append(connection.request.path)
-        self.connection = connection
+        with self.arrived:
+            self.connection = connection
+            self.arrived.notify_all()
         with suppress(ConnectionClosedError):
             for message in connection:
                 with self.arrived:
@@ -51,9 +53,15 @@ class Room:
         with self.arrived:
             assert self.arrived.wait_for(lambda: self.got == list(messages), DEADLINE), self.got
 
-    def say(self, message: str | bytes) -> None:
+    def client(self) -> ServerConnection:
+        """The connection, once there is one: the client's prompt may be there first."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.connection is not None, DEADLINE)
         assert self.connection is not None
-        self.connection.send(message)
+        return self.connection
+
+    def say(self, message: str | bytes) -> None:
+        self.client().send(message)
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def test_escape_sequences_of_a_server_do_nothing(person: Person, room: tuple[Roo
     person.see(re.escape(r"\x1b[2Jcleared\x07\x9b31m"))
     person.type(CTRL_C)
     assert person.leave() == 0
-    assert visible("tab\tnewline\nümläut") == "tab\tnewline\nümläut"
+    assert escape("tab\tnewline\nümläut") == "tab\tnewline\nümläut"
 
 
 def test_a_paste_of_several_lines_is_one_message(person: Person, room: tuple[Room, str]) -> None:
@@ -153,10 +161,9 @@ def test_history_is_kept_and_can_be_searched(room: tuple[Room, str], tmp_path: P
 
 
 def test_the_server_ends_it(person: Person, room: tuple[Room, str]) -> None:
-    assert room[0].connection is not None
     person.type("unfinished")
     person.see("unfinished")
-    room[0].connection.close(1011, "broken")
+    room[0].client().close(1011, "broken")
     person.see(r"1011 \(internal error\), broken")
     assert person.leave() == 1
 
@@ -164,6 +171,53 @@ def test_the_server_ends_it(person: Person, room: tuple[Room, str]) -> None:
 def test_a_signal_restores_the_terminal(person: Person, room: tuple[Room, str]) -> None:
     person.process.send_signal(signal.SIGTERM)
     assert person.leave() == 0
+
+
+def test_ctrl_z_suspends_and_fg_comes_back(room: tuple[Room, str], tmp_path: Path) -> None:
+    """In a shell, as only there somebody takes over the terminal; what was typed is still there."""
+    with Person(room[1], tmp_path, shell=True) as person:
+        person.see("^>")
+        person.type("half a lin")
+        person.see("^> half a lin")
+        person.type(CTRL_Z)
+        person.see("Stopped")
+        person.see(r"^\$$")
+        person.type("echo $((6 * 7)) && stty -a" + ENTER)
+        person.see("^42$")
+        person.see("[^-]icanon")
+        person.see("[^-]echo ")
+        room[0].say("meanwhile")
+        person.type("clear; fg" + ENTER)
+        person.see("◂ meanwhile")
+        person.see(r"^> half a lin$")
+        person.type("e" + ENTER)
+        room[0].wait_for("half a line")
+        person.type(CTRL_D)
+        person.see(r"^\$$")
+        person.type("exit" + ENTER)
+        person.leave()
+
+
+def test_the_status_line_says_that_it_is_away(room: tuple[Room, str], tmp_path: Path) -> None:
+    options = ["--reconnect", "--reconnect-delay=0.2", "--reconnect-max-delay=0.2"]
+    with websockets_server(room[0].handle) as url:
+        port = int(url.rsplit(":", 1)[1].rstrip("/"))
+        person = Person(url, tmp_path, *options)
+        person.see("^>")
+        person.see(r"^ ws://.* · in 0 · out 0 · .* ms · /help$")
+    with person:
+        person.see(r"^ ws://.* · away for \d\.\d s, attempt \d+ · in 0 · out 0 · /help$")
+        person.type("/ping" + ENTER)
+        person.see("closed the connection: 1001")
+        with websockets_server(room[0].handle, port=port):
+            person.see(r"^reconnected to ws://.* after \d")
+            person.see(r"^ ws://.* · in 0 · out 0 · ")
+            person.type("back" + ENTER)
+            room[0].wait_for("back")
+        person.see("away for ")
+        person.type("typed while away" + ENTER)
+        person.type(CTRL_D)
+        assert person.leave() == 0
 
 
 def test_no_prompt_where_the_output_is_a_pipe(room: tuple[Room, str]) -> None:

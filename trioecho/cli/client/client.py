@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from trioecho.cli.client.connect_options import Connecting
+from trioecho.cli.client.connect_options import URL_HELP, Connecting
 from trioecho.cli.client.notices import Notices
 from trioecho.cli.client.pipe import Pipe
 from trioecho.cli.client.pipe_options import ENDING, Piping
-from trioecho.cli.client.run import room_of, visit
+from trioecho.cli.client.run import room_name, run
 from trioecho.cli.option_groups import spread
 from trioecho.cli.stdio import STDIN, STDOUT
 
@@ -24,12 +24,10 @@ DEFAULT_URL = "ws://127.0.0.1:7890/"
 @spread(piping=Piping, connecting=Connecting)
 def client(
     *,
-    url: Annotated[
-        str, typer.Argument(help="ws://, wss:// or ws+unix:/path.sock:/room; ws:// may be left out.")
-    ] = DEFAULT_URL,
+    url: Annotated[str, typer.Argument(metavar="URL", help=URL_HELP)] = DEFAULT_URL,
     stay: Annotated[
         bool,
-        typer.Option("--stay", rich_help_panel=ENDING, help="Go on when standard input has ended."),
+        typer.Option("--stay", rich_help_panel=ENDING, help="Keep running after the end of standard input."),
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No notices on standard error but warnings.")
@@ -40,24 +38,24 @@ def client(
     """
     Talk to a WebSocket server: print each message as a line, send each line of standard input as a message.
 
-    At a terminal there is a prompt with editing and history; /help tells its commands.
+    On a terminal there is a prompt with editing and history; type /help for its commands.
 
-    Text is printed as it is, binary messages in base64. When standard input ends, all of it has been sent and
-    the connection is closed politely, unless --stay, --count or --timeout say when to end. Ctrl-C leaves
-    politely, twice at once. Nothing but messages goes to standard output.
+    Text is printed unchanged, binary messages in base64. At the end of standard input the connection is
+    closed, once everything has been sent, unless --stay, --count or --timeout say when to stop. Ctrl-C closes
+    it too; a second Ctrl-C does not wait for the server. Only messages are written to standard output.
 
-    Exit codes: 0 fine (the server closed with 1000, or we did), 1 the connection failed or was lost, 2 usage,
-    130 left at once.
+    Exit codes: 0 success (the server closed with 1000, or we closed), 1 the connection failed or was lost, 2
+    the command was wrong, 130 interrupted twice.
     """
-    form, notices = piping.form(room_of(url)), Notices(quiet=quiet)
+    form, notices = piping.form(room_name(url)), Notices(quiet=quiet)
     if piping == Piping() and _at_terminal():
-        # Only here, because it takes as long to load as all the rest.
+        # Only here, because it takes as long to load as everything else.
         from trioecho.cli.client.terminal import Terminal
 
-        visit(url, connecting, Terminal().run, notices)
+        run(url, connecting, Terminal().run, notices)
     else:
         pipe = Pipe(form, stay=stay, count=piping.count, timeout=piping.timeout)
-        visit(url, connecting, pipe.run, notices)
+        run(url, connecting, pipe.run, notices)
 
 
 def _at_terminal() -> bool:

@@ -13,7 +13,11 @@ from trioecho.cli.client.tls import ssl_context
 from trioecho.cli.parsing import number, size, size_text, whole
 from trioecho.client import ClientOptions, Options, Reconnect
 
-__all__ = ["Connecting"]
+__all__ = ["URL_HELP", "Connecting"]
+
+URL_HELP = """\
+ws://HOST:PORT/ROOM, wss://HOST/ROOM or ws+unix:/PATH.sock:/ROOM; without a scheme, ws:// is meant.\
+"""
 
 DEFAULTS, POLICY = ClientOptions(), Reconnect()
 
@@ -39,33 +43,35 @@ def seconds(panel: str, help: str, flag: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Connecting:
-    """How to connect, as the command line says it. Names are those of the options."""
+    """How to connect, as the command line says it, by the options' names. ``repr()`` shows no secrets."""
 
     greet: Annotated[
-        str | None, option(MESSAGES, "Send this first, on every connection.", "--greet", metavar="TEXT")
-    ] = None
+        str | None, option(MESSAGES, "Send this first on every connection.", "--greet", metavar="TEXT")
+    ] = field(default=None, repr=False)
     header: Annotated[
         list[str],
-        option(
-            REQUEST, "Add a header; may be given several times.", "--header", "-H", metavar="'NAME: VALUE'"
-        ),
-    ] = field(default_factory=list)
+        option(REQUEST, "Add a header. May be repeated.", "--header", "-H", metavar="'NAME: VALUE'"),
+    ] = field(default_factory=list, repr=False)
     subprotocol: Annotated[
         list[str],
         option(
-            REQUEST, "Offer a subprotocol; may be given several times.", "--subprotocol", "-s", metavar="NAME"
+            REQUEST,
+            "Offer a subprotocol, the preferred one first. May be repeated.",
+            "--subprotocol",
+            "-s",
+            metavar="NAME",
         ),
     ] = field(default_factory=list)
     token: Annotated[
         str | None,
         option(
             REQUEST,
-            "Bearer token. Others can see a command line: better use the variable or a file.",
+            "Bearer token. Other users can see it on a command line; the variable or a file is safer.",
             "--token",
             envvar="TRIOECHO_TOKEN",
             metavar="TEXT",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     token_file: Annotated[
         Path | None, option(REQUEST, "Read the bearer token from a file.", "--token-file", metavar="FILE")
     ] = None
@@ -73,80 +79,90 @@ class Connecting:
         str | None,
         option(
             REQUEST,
-            "Basic authentication.",
+            "Name and password for Basic authentication.",
             "--user",
             "-u",
             envvar="TRIOECHO_USER",
             metavar="NAME:PASSWORD",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
     cookie: Annotated[
         list[str],
-        option(REQUEST, "Send a cookie; may be given several times.", "--cookie", metavar="NAME=VALUE"),
-    ] = field(default_factory=list)
+        option(REQUEST, "Send a cookie. May be repeated.", "--cookie", metavar="NAME=VALUE"),
+    ] = field(default_factory=list, repr=False)
     origin: Annotated[
-        str | None, option(REQUEST, "The Origin to name, as a browser would.", "--origin", metavar="URL")
+        str | None, option(REQUEST, "Send this Origin, as a browser would.", "--origin", metavar="URL")
     ] = None
     cacert: Annotated[
         Path | None,
-        option(TLS, "Trust these authorities (PEM) instead of the system's.", "--cacert", metavar="FILE"),
+        option(
+            TLS,
+            "Trust the authorities in this file (PEM) instead of the system's.",
+            "--cacert",
+            metavar="FILE",
+        ),
     ] = None
     cert: Annotated[
         Path | None,
-        option(TLS, "Client certificate (PEM), with its key or without.", "--cert", metavar="FILE"),
+        option(TLS, "Client certificate (PEM); may include its key.", "--cert", metavar="FILE"),
     ] = None
     key: Annotated[
         Path | None, option(TLS, "Key of the client certificate (PEM).", "--key", metavar="FILE")
     ] = None
     insecure: Annotated[
-        bool, option(TLS, "Trust any certificate: anybody can then read and change all.", "--insecure")
+        bool,
+        option(TLS, "Trust any certificate: anyone in between can read and change messages.", "--insecure"),
     ] = False
     proxy: Annotated[
         str | None,
         option(
-            NETWORK, "HTTP proxy, instead of the environment's (https_proxy, ...).", "--proxy", metavar="URL"
+            NETWORK,
+            "HTTP proxy to use instead of the environment's (https_proxy, ...).",
+            "--proxy",
+            metavar="URL",
         ),
-    ] = None
-    no_proxy: Annotated[bool, option(NETWORK, "Use no proxy.", "--no-proxy")] = False
+    ] = field(default=None, repr=False)
+    no_proxy: Annotated[bool, option(NETWORK, "Connect without a proxy.", "--no-proxy")] = False
     ipv4: Annotated[bool, option(NETWORK, "Use IPv4 only.", "--ipv4", "-4")] = False
     ipv6: Annotated[bool, option(NETWORK, "Use IPv6 only.", "--ipv6", "-6")] = False
     connect_timeout: Annotated[
-        float, seconds(NETWORK, "For the name, the connection and the handshake.", "--connect-timeout")
+        float, seconds(NETWORK, "How long connecting may take, with the handshake.", "--connect-timeout")
     ] = DEFAULTS.connect_timeout
-    close_timeout: Annotated[
-        float, seconds(NETWORK, "For the server's answer when leaving.", "--close-timeout")
-    ] = DEFAULTS.close_timeout
+    close_timeout: Annotated[float, seconds(NETWORK, "How long closing may take.", "--close-timeout")] = (
+        DEFAULTS.close_timeout
+    )
     ping_interval: Annotated[
-        float, seconds(NETWORK, "Between pings; 0 turns them off.", "--ping-interval")
+        float, seconds(NETWORK, "How often to ping the server; 0: never.", "--ping-interval")
     ] = DEFAULTS.ping_interval
     ping_timeout: Annotated[
-        float, seconds(NETWORK, "For a sign of life after a ping; 0 turns pings off.", "--ping-timeout")
+        float, seconds(NETWORK, "How long a ping may stay unanswered; 0: no pings.", "--ping-timeout")
     ] = DEFAULTS.ping_timeout
     reconnect: Annotated[
         bool,
-        option(STAYING, "Come back when the connection is lost or cannot be opened yet.", "--reconnect"),
+        option(STAYING, "Reconnect when the connection is lost or cannot be opened yet.", "--reconnect"),
     ] = False
     reconnect_attempts: Annotated[
         int | None,
         option(
             STAYING,
-            "Give up after so many failed attempts in a row.",
+            "Give up after so many failed attempts in a row; without it, never.",
             "--reconnect-attempts",
             metavar="N",
             parser=whole,
         ),
     ] = POLICY.attempts
     reconnect_delay: Annotated[
-        float, seconds(STAYING, "The first wait is at most this; it doubles.", "--reconnect-delay")
+        float,
+        seconds(STAYING, "Wait at most so long before the first attempt; doubles.", "--reconnect-delay"),
     ] = POLICY.first_delay
     reconnect_max_delay: Annotated[
-        float, seconds(STAYING, "No wait is longer, unless Retry-After says so.", "--reconnect-max-delay")
+        float, seconds(STAYING, "Never wait longer, unless Retry-After asks for it.", "--reconnect-max-delay")
     ] = POLICY.longest_delay
     max_message_size: Annotated[
         int,
         option(
             LIMITS,
-            "Largest message to take.",
+            "Largest message to receive.",
             "--max-message-size",
             metavar="SIZE",
             parser=size,
@@ -156,7 +172,7 @@ class Connecting:
 
     def options(self) -> Options:
         """
-        Put them as ``open_client()`` takes them.
+        Return them as ``open_client()`` takes them.
 
         Raises:
             typer.BadParameter: they contradict each other, or a file cannot be used.

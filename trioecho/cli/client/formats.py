@@ -1,4 +1,4 @@
-"""How messages stand in a pipe: as lines, between NULs, as they are, or as JSON; and back from there."""
+"""How messages are written to a pipe and read from it: as lines, between NULs, raw, or as JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from trioecho.cli.client.escape import visible
+from trioecho.protocol.escape import escape, escape_json
 
-__all__ = ["AsTheyAre", "Format", "Json", "Records"]
+__all__ = ["Format", "Json", "Raw", "Records"]
 
 
 class Format(Protocol):
-    """One way of writing messages and reading them."""
+    """One way of writing messages and reading them back."""
 
     @property
     def separator(self) -> bytes | None:
@@ -25,10 +25,10 @@ class Format(Protocol):
 
     def decode(self, record: bytes) -> str | bytes:
         """
-        Read the message in a record, which has no separator any more.
+        Read the message in a record, whose separator has been removed.
 
         Raises:
-            ValueError: there is none; the text says what is wrong, as the end of a sentence.
+            ValueError: it holds none; the text says what is wrong, as the end of a sentence.
 
         """
 
@@ -36,10 +36,10 @@ class Format(Protocol):
 @dataclass(frozen=True, slots=True)
 class Records:
     """
-    A record a message, newlines or NULs between: text as it is, binary in base64.
+    One record a message, each ending in a newline or NUL: text unchanged, binary in base64.
 
-    With ``binary``, records are sent as binary messages, byte for byte. With ``safe``, text is written so
-    that a terminal obeys none of it.
+    With ``binary``, records are sent as binary messages, byte for byte. With ``safe``, text is escaped so
+    that it cannot control a terminal.
     """
 
     separator: bytes | None = b"\n"
@@ -51,7 +51,7 @@ class Records:
         assert self.separator is not None
         if isinstance(message, bytes):
             return base64.b64encode(message) + self.separator
-        return (visible(message) if self.safe else message).encode() + self.separator
+        return (escape(message) if self.safe else message).encode() + self.separator
 
     def decode(self, record: bytes) -> str | bytes:
         """Take the record as it is."""
@@ -59,15 +59,16 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
-class AsTheyAre:
+class Raw:
     """
     Messages written one after the other with nothing between, so that a binary stream stays what it was.
 
     With ``binary``, standard input is sent in binary messages of whatever was read at once; otherwise it is
-    read line by line.
+    read line by line. With ``safe``, what is written is escaped so that it cannot control a terminal.
     """
 
     binary: bool = False
+    safe: bool = False
 
     @property
     def separator(self) -> bytes | None:
@@ -76,6 +77,9 @@ class AsTheyAre:
 
     def encode(self, message: str | bytes) -> bytes:
         """Write the message."""
+        if self.safe:
+            text = message if isinstance(message, str) else message.decode(errors="backslashreplace")
+            return escape(text).encode()
         return message.encode() if isinstance(message, str) else message
 
     def decode(self, record: bytes) -> str | bytes:
@@ -86,14 +90,16 @@ class AsTheyAre:
 @dataclass(frozen=True, slots=True)
 class Json:
     """
-    A JSON object a line: ``time`` (UTC), ``type`` (text or binary), ``room``, ``data`` or ``base64``.
+    One JSON object a line: ``time`` (UTC), ``type`` (text or binary), ``room``, ``data`` or ``base64``.
 
-    To be sent, an object needs ``data`` (text) or ``base64`` (binary), and nothing else is looked at; a JSON
-    string alone is a text message. So what one client wrote another can send.
+    To be sent, an object needs ``data`` (text) or ``base64`` (binary), and all else is ignored; a JSON string
+    alone is a text message. So what one client wrote another can send. With ``safe``, characters that could
+    control a terminal are written as JSON escapes.
     """
 
     room: str
     separator: bytes | None = b"\n"
+    safe: bool = False
 
     def encode(self, message: str | bytes) -> bytes:
         """Write the message with what is known about it."""
@@ -103,7 +109,8 @@ class Json:
             else {"type": "binary", "room": self.room, "base64": base64.b64encode(message).decode()}
         )
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return json.dumps({"time": now, **content}, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps({"time": now, **content}, ensure_ascii=False)
+        return (escape_json(line) if self.safe else line).encode() + b"\n"
 
     def decode(self, record: bytes) -> str | bytes:
         """Read an object or a string."""
@@ -111,10 +118,12 @@ class Json:
             given = json.loads(record)
         except ValueError:
             raise ValueError("is not JSON") from None
+        except RecursionError:
+            raise ValueError("is JSON nested too deeply to be read") from None
         if isinstance(given, dict) and ("data" in given) != ("base64" in given):
             given = given["data"] if "data" in given else _unbase64(given["base64"])
         if isinstance(given, str) and any("\ud800" <= character <= "\udfff" for character in given):
-            raise ValueError("has half a surrogate pair, which is no text")
+            raise ValueError("contains half of a surrogate pair, which UTF-8 cannot encode")
         if not isinstance(given, (str, bytes)):
             raise ValueError('is neither a string nor an object with "data" or "base64"')
         return given

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from trioecho.cli.client.connect_options import Connecting
+from trioecho.cli.client.connect_options import URL_HELP, Connecting
 from trioecho.cli.client.notices import Notices
 from trioecho.cli.client.pipe import Pipe
 from trioecho.cli.client.pipe_options import Piping
-from trioecho.cli.client.run import room_of, visit
+from trioecho.cli.client.run import room_name, run
 from trioecho.cli.option_groups import spread
 
 __all__ = ["listen"]
@@ -19,9 +19,7 @@ __all__ = ["listen"]
 @spread(piping=Piping, connecting=Connecting)
 def listen(
     *,
-    url: Annotated[
-        str, typer.Argument(help="ws://, wss:// or ws+unix:/path.sock:/room; ws:// may be left out.")
-    ],
+    url: Annotated[str, typer.Argument(metavar="URL", help=URL_HELP)],
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No notices on standard error but warnings.")
     ] = False,
@@ -29,9 +27,10 @@ def listen(
     connecting: Connecting,
 ) -> None:
     """
-    Print each message as a line, until the server is done or a signal comes; read no standard input.
+    Print each message as a line, until the server closes the connection or a signal comes.
 
-    The same as `trioecho client --stay` with an empty standard input, and with its exit codes.
+    Like `trioecho client --stay`, but standard input is not read. The exit codes are the same.
     """
-    pipe = Pipe(piping.form(room_of(url)), stay=True, count=piping.count, timeout=piping.timeout, sends=False)
-    visit(url, connecting, pipe.run, Notices(quiet=quiet))
+    form = piping.form(room_name(url))
+    pipe = Pipe(form, stay=True, count=piping.count, timeout=piping.timeout, sends=False)
+    run(url, connecting, pipe.run, Notices(quiet=quiet))

@@ -1,11 +1,12 @@
-"""What the client tells the person: one line each on standard error, coloured only on a terminal."""
+"""What the client reports besides messages: lines on standard error, coloured only on a terminal."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from trioecho.client import Away, Change, Connected
+from trioecho.client import Change, Connected, Reconnecting
+from trioecho.protocol.escape import escape
 
 __all__ = ["Notices"]
 
@@ -13,38 +14,39 @@ DIM, YELLOW, PLAIN = "\033[2m", "\033[33m", "\033[0m"
 
 
 class Notices:
-    """Where notices go. ``quiet`` keeps all but warnings to itself."""
+    """Where notices go. ``quiet`` suppresses all but warnings."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
-    def tell(self, text: str) -> None:
-        """Tell something that is fine."""
+    def info(self, text: str) -> None:
+        """Report that something went well."""
         if not self._quiet:
             self._write(text, DIM)
 
     def warn(self, text: str) -> None:
-        """Tell something that is not."""
+        """Report that something did not."""
         self._write(text, YELLOW)
 
     def change(self, where: str, change: Change) -> None:
-        """Tell a change of the connection's state."""
+        """Report a change of the connection's state."""
         match change:
-            case Connected(away=0.0):
-                self.tell(f"connected to {where}")
-            case Connected(away=away):
-                self.warn(f"connected to {where} again, after {duration(away)}")
-            case Away(error=error, attempt=attempt, delay=delay):
+            case Connected(downtime=0.0):
+                self.info(f"connected to {where}")
+            case Connected(downtime=downtime):
+                self.warn(f"reconnected to {where} after {duration(downtime)}")
+            case Reconnecting(error=error, attempt=attempt, delay=delay):
                 self.warn(f"{error}; attempt {attempt} in {duration(delay)}")
 
     def _write(self, text: str, colour: str) -> None:
+        text = escape(text)
         sys.stderr.write(f"{colour}{text}{PLAIN}\n" if self._colours else f"{text}\n")
         sys.stderr.flush()
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Write seconds as a person would."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

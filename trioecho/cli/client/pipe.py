@@ -54,13 +54,13 @@ class Pipe:
 
         """
         with self._silence:
-            self._alive()
+            self._restart_silence()
             async with trio.open_nursery() as nursery:
                 if self._sends:
                     nursery.start_soon(self._send, client)
                 await self._write(client)
                 nursery.cancel_scope.cancel()
-        self._judge(client)
+        self._check(client)
         return None
 
     async def _write(self, client: Client) -> None:
@@ -69,12 +69,12 @@ class Pipe:
                 messages = await client.receive_batch()
                 if self._count is not None:
                     messages = messages[: self._count - self._written]
-                self._alive()
+                self._restart_silence()
                 await write_all(STDOUT, b"".join(map(self._form.encode, messages)))
                 self._written += len(messages)
-                self._alive()
+                self._restart_silence()
         except ConnectionClosed:
-            return  # What that means is judged at the end.
+            return  # What that means is decided at the end.
         except BrokenPipeError:
             # Whoever read us has enough: that is how `| head` ends us. Python must not flush into it again.
             self._count = None
@@ -87,7 +87,7 @@ class Pipe:
             async with aclosing(records(self._form.separator)) as given:
                 async for number, record in given:
                     await client.send(self._decode(number, record))
-                    self._alive()
+                    self._restart_silence()
             self._sent_all = True
         except ConnectionClosed:
             return  # Whoever receives is told the same.
@@ -104,19 +104,19 @@ class Pipe:
         except ValueError as error:
             raise Failure(f"record {number} of standard input {error}") from None
 
-    def _alive(self) -> None:
-        """A message came or went: the silence begins again."""
+    def _restart_silence(self) -> None:
+        """A message came or went: the time without any begins anew."""
         if self._timeout is not None:
             self._silence.deadline = trio.current_time() + self._timeout
 
-    def _judge(self, client: Client) -> None:
-        end = client.end
+    def _check(self, client: Client) -> None:
+        ended = client.close_info
         if self._problem is not None:
             raise self._problem
-        if end is not None and not end.by_us and (end.code != NORMAL or not end.polite or end.unsent):
-            raise Failure(str(end.error()))
-        if end is not None and not end.by_us and not self._sent_all and not os.isatty(STDIN):
-            raise Failure(f"{end.sentence}, before all of standard input was sent")
+        if ended and not ended.by_us and (ended.code != NORMAL or not ended.clean or ended.unsent):
+            raise Failure(str(ended.error()))
+        if ended and not ended.by_us and not self._sent_all and not os.isatty(STDIN):
+            raise Failure(f"{ended.sentence}, before all of standard input was sent")
         if self._count is not None and self._written < self._count:
             why = f" within {self._timeout:g} s of silence" if self._silence.cancelled_caught else ""
             raise Failure(f"{self._written} of {self._count} messages came{why}")

@@ -1,4 +1,4 @@
-"""The options of how messages stand in a pipe, and when it ends."""
+"""The options of how messages are written to a pipe and read from it, and of when to stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trioecho.cli.client.connect_options import MESSAGES, option, seconds
-from trioecho.cli.client.formats import AsTheyAre, Format, Json, Records
+from trioecho.cli.client.formats import Format, Json, Raw, Records
 from trioecho.cli.parsing import whole
 from trioecho.cli.stdio import STDOUT
 
@@ -20,7 +20,7 @@ ENDING = "When to end"
 
 @dataclass(frozen=True, kw_only=True)
 class Piping:
-    """How to read and write messages, as the command line says it."""
+    """How to read and write messages, as given on the command line."""
 
     json: Annotated[
         bool,
@@ -32,11 +32,11 @@ class Piping:
         bool, option(MESSAGES, "Messages end with a NUL, not a newline, both ways.", "--null", "-0")
     ] = False
     raw: Annotated[
-        bool, option(MESSAGES, "Write messages as they are, with nothing between them.", "--raw")
+        bool, option(MESSAGES, "Write messages unchanged, with nothing between them.", "--raw")
     ] = False
     binary: Annotated[
         bool,
-        option(MESSAGES, "Send binary messages: a line each, with --raw a block each.", "--binary", "-b"),
+        option(MESSAGES, "Send binary messages: one a line, with --raw one a block.", "--binary", "-b"),
     ] = False
     count: Annotated[
         int | None,
@@ -50,7 +50,7 @@ class Piping:
         ),
     ] = None
     timeout: Annotated[
-        float | None, seconds(ENDING, "End when no message came or went for so long.", "--timeout")
+        float | None, seconds(ENDING, "End when no message has come or gone for so long.", "--timeout")
     ] = None
 
     def form(self, room: str) -> Format:
@@ -71,8 +71,9 @@ class Piping:
             raise typer.BadParameter("--count must be at least 1")
         if self.timeout is not None and not self.timeout > 0:
             raise typer.BadParameter("--timeout must be more than 0 seconds")
+        safe = os.isatty(STDOUT)
         if self.json:
-            return Json(room)
+            return Json(room, safe=safe)
         if self.raw:
-            return AsTheyAre(self.binary)
-        return Records(b"\0" if self.null else b"\n", self.binary, safe=os.isatty(STDOUT))
+            return Raw(self.binary, safe=safe)
+        return Records(b"\0" if self.null else b"\n", self.binary, safe=safe)

@@ -1,4 +1,4 @@
-"""One visit to a server by a command: connect, do its work, leave politely; every failure as a sentence."""
+"""Run a command with a connection: connect, do its work, close; every failure is one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from trioecho.cli.client.connect_options import Connecting
 from trioecho.cli.client.notices import Notices
-from trioecho.cli.client.signals import Interrupted, leaving_at_signals
+from trioecho.cli.client.signals import Interrupted, handle_signals
 from trioecho.cli.errors import Failure
 from trioecho.client import (
     CertificateNotTrusted,
@@ -24,37 +24,39 @@ from trioecho.client import (
 )
 from trioecho.limits import OptionError
 
-__all__ = ["room_of", "visit"]
+__all__ = ["room_name", "run"]
 
-TOO_BIG = 1009
-
-FLAGS = {"headers": "header", "subprotocols": "subprotocol", "attempts": "reconnect-attempts"} | {
+FLAGS = {
+    "attempts": "reconnect-attempts",
     "first_delay": "reconnect-delay",
+    "greeting": "greet",
+    "headers": "header",
     "longest_delay": "reconnect-max-delay",
+    "subprotocols": "subprotocol",
 }
-"""What options are called on the command line, where that is not what the library calls them."""
+"""What options are called on the command line, where that differs from the library's name."""
 
 
-def visit(
+def run(
     url: str, connecting: Connecting, work: Callable[[Client], Awaitable[str | None]], notices: Notices
 ) -> None:
     """
-    Run a command's work with a connection. SIGINT and SIGTERM end the work, and the connection politely.
+    Run a command's work with a connection. SIGINT and SIGTERM end the work and close the connection.
 
-    Where the work returns a room, it is run again with a connection to that.
+    If the work returns a room, it is run again with a connection to that.
 
     Raises:
         Failure: the connection failed or was lost, or the work raised it.
         typer.BadParameter: the URL or an option cannot work.
-        typer.Exit: with 130, if a second signal cut it short.
+        typer.Exit: with 130, if a second signal interrupted it.
 
     """
     try:
         options = connecting.options()
         ClientOptions(**options)
         if connecting.insecure:
-            notices.warn("--insecure: anybody on the way can read and change what is sent")
-        trio.run(_visit, url, options, work, notices)
+            notices.warn("--insecure: anyone on the network path can read and change what is sent")
+        trio.run(_run, url, options, work, notices)
     except OptionError as error:
         if error.option == "url":
             raise typer.BadParameter(error.problem, param_hint="URL") from None
@@ -62,20 +64,20 @@ def visit(
     except Interrupted:
         raise typer.Exit(130) from None
     except CertificateNotTrusted as error:
-        raise Failure(f"{error} (--cacert FILE trusts who issued it, --insecure anybody)") from None
+        raise Failure(f"{error} (--cacert FILE trusts its issuer, --insecure trusts anyone)") from None
     except ClientError as error:
         raise Failure(str(error)) from None
 
 
-async def _visit(
+async def _run(
     url: str, options: Options, work: Callable[[Client], Awaitable[str | None]], notices: Notices
 ) -> None:
     room: str | None = None
-    async with leaving_at_signals() as leaving:
+    async with handle_signals() as signals:
         while True:
             options["on_change"] = partial(notices.change, str(parse_address(url)))
             async with open_client(url, **options) as client:
-                with leaving.politely():
+                with signals.interruptible():
                     room = await work(client)
             if room is None:
                 break
@@ -83,7 +85,7 @@ async def _visit(
 
 
 def in_room(url: str, room: str) -> str:
-    """The URL of another room of the same server."""
+    """Return the URL of another room of the same server."""
     path = "/" + quote(room.removeprefix("/"))
     if url.startswith("ws+unix:"):
         return ":".join([*url.split(":")[:2], path])
@@ -91,9 +93,9 @@ def in_room(url: str, room: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def room_of(url: str) -> str:
-    """Which room of a trioecho server a URL means: its path, decoded."""
+def room_name(url: str) -> str:
+    """Return the room of a trioecho server that a URL names: its path, decoded."""
     try:
         return unquote(parse_address(url).resource.partition("?")[0])
     except OptionError:
-        return "/"  # `visit()` says what is wrong with the URL.
+        return "/"  # `run()` says what is wrong with the URL.

@@ -1,11 +1,13 @@
-"""The terminal of a person who types while messages arrive: a prompt at the bottom, all else above it."""
+"""The terminal of a person who types while messages arrive: a prompt at the bottom, all else above."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import trio
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import ANSI
@@ -25,10 +28,13 @@ KEPT_HISTORY = 256 * 1024
 """How much history is kept between runs (bytes); the oldest goes first."""
 
 REFRESH = 1.0
-"""How often the status line is drawn anew (seconds)."""
+"""How often the status line is redrawn (seconds)."""
 
 MOST_TYPED = 100
 """How many messages may be typed ahead of a slow server; then the terminal beeps, and keeps the text."""
+
+STOPPING = 0.05
+"""How long it takes at most until a process that was told to stop has stopped (seconds)."""
 
 LOOK_AGAIN = 0.02
 """How soon to look again whether a prompt that is to end has begun (seconds)."""
@@ -38,8 +44,8 @@ class Screen:
     """
     A prompt in a thread of its own, and a way to print above it from trio.
 
-    One prompt lasts for the whole visit: between two of them the terminal would be in its ordinary mode, and
-    keys typed then would be lost. ``status`` gives the text of the status line.
+    One prompt lasts as long as the work with a connection: between two of them the terminal would be in its
+    ordinary mode, and keys typed then would be lost. ``status`` gives the text of the status line.
     """
 
     def __init__(self, prompt: str, status: Callable[[], str]) -> None:
@@ -105,6 +111,11 @@ class Screen:
         def new_line(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
 
+        @keys.add("c-z")
+        def suspend(event: KeyPressEvent) -> None:
+            # The terminal is in its ordinary mode meanwhile, and back in the prompt's afterwards.
+            run_in_terminal(_suspend)
+
         return keys
 
     async def _end_when_cancelled(self, answered: trio.Event) -> None:
@@ -163,6 +174,13 @@ class Screen:
         except RuntimeError:  # closed meanwhile
             return False
         return True
+
+
+def _suspend() -> None:
+    """Stop this command and the others of its job, until the shell's `fg`; returns after that."""
+    os.kill(0, signal.SIGTSTP)
+    # The signal may go to another thread, which takes a moment to stop this one.
+    time.sleep(STOPPING)
 
 
 def _history() -> History:

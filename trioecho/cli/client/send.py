@@ -8,11 +8,11 @@ from typing import Annotated
 import trio
 import typer
 
-from trioecho.cli.client.connect_options import MESSAGES, Connecting
+from trioecho.cli.client.connect_options import MESSAGES, URL_HELP, Connecting
 from trioecho.cli.client.formats import as_text
 from trioecho.cli.client.notices import Notices
 from trioecho.cli.client.records import MAX_RECORD
-from trioecho.cli.client.run import visit
+from trioecho.cli.client.run import run
 from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.cli.stdio import STDIN
@@ -24,23 +24,26 @@ __all__ = ["send"]
 @spread(connecting=Connecting)
 def send(
     *,
-    url: Annotated[
-        str, typer.Argument(help="ws://, wss:// or ws+unix:/path.sock:/room; ws:// may be left out.")
-    ],
+    url: Annotated[str, typer.Argument(metavar="URL", help=URL_HELP)],
     messages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MESSAGE]...", help="None: all of standard input is one message."),
+        typer.Argument(
+            metavar="MESSAGE", help="A message; without any, all of standard input is sent as one."
+        ),
     ] = None,
     binary: Annotated[
-        bool, typer.Option("--binary", "-b", rich_help_panel=MESSAGES, help="Send binary messages.")
+        bool,
+        typer.Option(
+            "--binary", "-b", rich_help_panel=MESSAGES, help="Send binary messages instead of text."
+        ),
     ] = False,
     connecting: Connecting,
 ) -> None:
     """
-    Send each MESSAGE, close politely, and print nothing.
+    Send each MESSAGE, close the connection, and print nothing.
 
-    Exit code 0 says that the server took all of it and answered our close frame; 1 that the connection failed
-    or was lost; 2 usage.
+    Exit code 0 means that the server took everything and answered our close frame; 1 that the connection
+    failed or was lost; 2 that the command was wrong.
     """
     contents: list[str | bytes] = [
         message.encode(errors="surrogateescape") if binary else as_argument(message)
@@ -51,16 +54,17 @@ def send(
 
     async def work(client: Client) -> None:
         async with trio.open_nursery() as nursery:
-            # What comes meanwhile is nobody's, but a server that cannot get rid of it might stop reading.
+            # Nobody wants what comes meanwhile, but a server that cannot get rid of it might stop reading.
             nursery.start_soon(_ignore, client)
             for content in contents:
                 await client.send(content)
             await client.close()
             nursery.cancel_scope.cancel()
-        if client.end is not None and (not client.end.by_us or client.end.unsent):
-            raise Failure(str(client.end.error()))
+        ended = client.close_info
+        if ended is not None and (not ended.by_us or ended.unsent):
+            raise Failure(str(ended.error()))
 
-    visit(url, connecting, work, Notices(quiet=True))
+    run(url, connecting, work, Notices(quiet=True))
 
 
 async def _ignore(client: Client) -> None:

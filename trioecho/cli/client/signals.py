@@ -1,4 +1,4 @@
-"""Leaving at a signal: politely at the first one, at once at the second."""
+"""Signals: the first closes the connection properly, the second ends the command at once."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
-__all__ = ["Interrupted", "Leaving", "leaving_at_signals"]
+__all__ = ["Interrupted", "SignalHandler", "handle_signals"]
 
 
 class Interrupted(Exception):
-    """A signal came when there was nothing to leave politely, or a second one."""
+    """A signal came when nothing could be ended properly, or a second one did."""
 
 
-class Leaving:
-    """What a first signal ends: the block of :meth:`politely`, and nothing around it."""
+class SignalHandler:
+    """What the first signal ends: the block of :meth:`interruptible`, and nothing around it."""
 
     def __init__(self) -> None:
         self.interrupted = False
         self._scope: trio.CancelScope | None = None
 
     @contextmanager
-    def politely(self) -> Iterator[None]:
-        """Do in this block what the signal ends, and around it what then has to be done to leave."""
+    def interruptible(self) -> Iterator[None]:
+        """Do in this block what the first signal ends, and around it what is needed to end properly."""
         with trio.CancelScope() as self._scope:
             try:
                 yield
             finally:
                 self._scope = None
 
-    def leave(self) -> bool:
+    def interrupt(self) -> bool:
         """End the block; False if none is running."""
         if self._scope is None:
             return False
@@ -40,31 +40,31 @@ class Leaving:
 
 
 @asynccontextmanager
-async def leaving_at_signals() -> AsyncIterator[Leaving]:
+async def handle_signals() -> AsyncIterator[SignalHandler]:
     """
-    Watch for SIGINT and SIGTERM while this block runs.
+    Handle SIGINT and SIGTERM while this block runs.
 
     Raises:
-        Interrupted: the block was cancelled, because there was nothing (more) to leave politely.
+        Interrupted: the block was cancelled, because nothing (more) could be ended properly.
 
     """
-    leaving, outcome = Leaving(), None
+    handler, outcome = SignalHandler(), None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, signals, leaving, nursery.cancel_scope)
+            nursery.start_soon(_watch, signals, handler, nursery.cancel_scope)
             try:
-                yield leaving
+                yield handler
             except Exception as error:
                 outcome = error
             nursery.cancel_scope.cancel()
     if outcome is not None:
         raise outcome
-    if leaving.interrupted:
+    if handler.interrupted:
         raise Interrupted
 
 
-async def _watch(signals: AsyncIterator[int], leaving: Leaving, everything: trio.CancelScope) -> None:
+async def _watch(signals: AsyncIterator[int], handler: SignalHandler, everything: trio.CancelScope) -> None:
     async for _ in signals:
-        if not leaving.leave():
-            leaving.interrupted = True
+        if not handler.interrupt():
+            handler.interrupted = True
             everything.cancel()

@@ -1,9 +1,9 @@
 """
 One connection's reading side: what comes is compared with what should, and taken apart only where it differs.
 
-A member that hears one publisher (the usual case) checks a whole read with one comparison of bytes. A member
-that hears several cannot know how they interleave, so it looks at one frame after another, each still
-compared as bytes. Whatever is neither, a ping, a fragment, a wrong message, is parsed as the RFC says.
+A receiver of one publisher (the usual case) checks a whole read with one comparison of bytes. A receiver of
+several cannot know how they interleave, so it looks at one frame after another, each still compared as bytes.
+Whatever is neither, a ping, a fragment, a wrong message, is parsed as the RFC says.
 """
 
 from __future__ import annotations
@@ -11,23 +11,16 @@ from __future__ import annotations
 import ssl
 from time import perf_counter_ns
 
-from trioecho.bench.connection import WOULD_BLOCK, Connection
-from trioecho.bench.frames import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    FINAL,
-    PING,
-    PONG,
-    TEXT,
-    BadFrame,
-    header,
-    split,
-)
-from trioecho.bench.messages import identify
+from trioecho.bench.connection import WOULD_BLOCK, LoadConnection
+from trioecho.bench.messages import find_claim, identify
 from trioecho.bench.track import Faults, Track
+from trioecho.protocol.escape import quote
+from trioecho.protocol.frames import FIN, MAX_LENGTH, BadFrame, Opcode, header, split
 
-__all__ = ["Gone", "Member"]
+__all__ = ["Disconnected", "Receiver"]
+
+LONGEST_REASON = 123
+"""How much of a close frame's reason is kept (characters)."""
 
 READ_SIZE = 2**18
 """The most bytes one read takes (256 KiB: 64 messages of 4 KiB; larger gave nothing)."""
@@ -37,12 +30,12 @@ _view = memoryview(_buffer)
 # One buffer for every read of the process: nothing of a read is kept in it, and it stays in the cache.
 
 
-class Gone(Exception):
+class Disconnected(Exception):
     """The server ended this connection; the text says how."""
 
 
-class Member:
-    """A connection in a room, with a track for each publisher that it should hear."""
+class Receiver:
+    """A connection in a room, with a track for each publisher that it should receive from."""
 
     __slots__ = (
         "_at",
@@ -51,6 +44,7 @@ class Member:
         "_length",
         "_lone",
         "_parts",
+        "_parts_length",
         "_period",
         "_receive",
         "_rest",
@@ -64,7 +58,7 @@ class Member:
         "writing",
     )
 
-    def __init__(self, connection: Connection, tracks: list[Track], faults: Faults) -> None:
+    def __init__(self, connection: LoadConnection, tracks: list[Track], faults: Faults) -> None:
         self.connection = connection
         self.tracks = tracks
         self.faults = faults
@@ -86,13 +80,14 @@ class Member:
         """The beginning of a frame, while they are looked at one by one."""
         self._parts: list[bytes] = []
         """The fragments so far of a fragmented message, its opcode first."""
+        self._parts_length = 0
 
     def begin(self, early: bytes) -> None:
         """
         Take what came together with the answer to the handshake.
 
         Raises:
-            Gone: the connection is over already.
+            Disconnected: the connection is over already.
 
         """
         if early:
@@ -100,7 +95,7 @@ class Member:
             try:
                 self._inspect(early)
             except OSError as error:
-                raise Gone(error.strerror or str(error)) from error
+                raise Disconnected(error.strerror or str(error)) from error
 
     def readable(self) -> None:
         """
@@ -110,7 +105,7 @@ class Member:
         compare them, and one to enter them.
 
         Raises:
-            Gone: the connection is over.
+            Disconnected: the connection is over.
 
         """
         try:
@@ -131,7 +126,7 @@ class Member:
         except WOULD_BLOCK:
             return
         except OSError as error:
-            raise Gone(error.strerror or str(error)) from error
+            raise Disconnected(error.strerror or str(error)) from error
 
     def finish(self) -> None:
         """No more will come: count what is missing."""
@@ -141,7 +136,7 @@ class Member:
     def _unexpected(self, size: int) -> None:
         """Look at a read that is not simply the lone publisher's next bytes."""
         if not size:
-            raise Gone("closed without a close frame")
+            raise Disconnected("closed without a close frame")
         at = self._at
         if at >= 0:
             self._at = -1
@@ -162,7 +157,7 @@ class Member:
             try:
                 frame = split(buffer, at)
             except BadFrame as error:
-                raise Gone(f"sent {error}") from error
+                raise Disconnected(f"sent {error}") from error
             if frame is None:
                 break
             first, body, at = frame
@@ -182,36 +177,42 @@ class Member:
     def _frame(self, first: int, payload: bytes, now: int) -> None:
         """One frame that is not simply the next message."""
         opcode = first & 0x0F
-        if opcode == PING:
-            self.connection.control(PONG, payload)
-        elif opcode == CLOSE:
+        if opcode == Opcode.PING:
+            self.connection.answer(payload)
+        elif opcode == Opcode.CLOSE:
             code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
             reason = payload[2:].decode(errors="replace")
-            raise Gone(f"closed with {code} {reason}".rstrip())
-        elif opcode != PONG:
-            if opcode != CONTINUATION:
-                self._parts = [bytes([opcode])]
+            raise Disconnected(f"closed with {code} {quote(reason, LONGEST_REASON)}".rstrip())
+        elif opcode != Opcode.PONG:
+            if opcode != Opcode.CONTINUATION:
+                self._parts, self._parts_length = [bytes([opcode])], 0
             elif not self._parts:
-                raise Gone("sent a continuation of nothing")
-            self._parts.append(payload)
-            if first & FINAL:
+                raise Disconnected("sent a continuation of nothing")
+            if payload:
+                self._parts.append(payload)
+                self._parts_length += len(payload)
+            if self._parts_length > MAX_LENGTH:
+                raise Disconnected(f"sent a message of more than {MAX_LENGTH} bytes")
+            if first & FIN:
                 opcode, parts = self._parts[0][0], self._parts[1:]
                 self._parts = []
                 self._message(opcode, b"".join(parts), now)
 
     def _message(self, opcode: int, payload: bytes, now: int) -> None:
         """One message that is not simply the next frame of its publisher."""
-        claimed = identify(payload)
-        if claimed is None or opcode not in (TEXT, BINARY):
+        at = find_claim(payload)
+        claimed = None if at is None else identify(payload[at:])
+        if at is None or claimed is None or opcode not in (Opcode.TEXT, Opcode.BINARY):
             self.faults.changed += 1
             return
         number, slot = claimed
         for track in self.tracks:
             messages = track.stream.messages
-            if messages.number == number:
-                if slot < messages.count and messages.frame(slot) == header(opcode, len(payload)) + payload:
-                    track.arrived(slot, now, self.faults)
-                else:
+            if messages.number == number and slot < messages.count:
+                # A changed message has arrived nevertheless: it is not lost as well.
+                track.arrived(slot, now, self.faults)
+                if messages.frame(slot) != header(FIN | opcode, len(payload)) + payload:
                     self.faults.changed += 1
+                    self.faults.prefix = self.faults.prefix or payload[:at]
                 return
         self.faults.misdirected += 1
