@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from trioecho.access.asked import Asked
 from trioecho.access.identity import Refusal
 
-__all__ = ["CHALLENGE", "Presented", "offered_subprotocols", "presented"]
+__all__ = ["CHALLENGE", "BadToken", "Presented", "offered_subprotocols", "presented"]
 
 MAX_TOKEN_CHARS = 8192
 """The longest token that is looked at: a signed one with a long list of rooms still is shorter."""
@@ -46,6 +46,10 @@ IN_QUERY = Refusal(
 )
 
 Way = Literal["authorization", "subprotocol", "cookie", "query"]
+
+
+class BadToken(Exception):
+    """A token can't be trusted, or what it claims can't be; the text is a sentence without any of it."""
 
 
 @dataclass(frozen=True, slots=True)
