@@ -16,9 +16,9 @@ class SlowHistory:
     """
     Remembers the addresses and names of clients that were too slow, for a while.
 
-    One who joins a busy room, never reads, and comes back when it is disconnected would otherwise hold up the
-    room for a stall limit each time. It can change its name or its address, but rarely both: either is enough.
-    The only consequence for others behind the same address is that they are not waited for.
+    One who joins a busy room, never reads, and comes back when it is disconnected would otherwise hold up
+    the room for a stall limit each time. It can change its name or its address, but rarely both: either is
+    enough. The only consequence for others behind the same address is that they are not waited for.
 
     Args:
         keep: how long one is remembered after it was last slow (seconds).
