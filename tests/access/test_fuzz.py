@@ -100,14 +100,10 @@ async def test_a_request_is_let_in_or_refused(
 @budget
 @given(text=st.one_of(origins, st.text(max_size=30)))
 def test_an_option_is_taken_or_refused(text: str) -> None:
-    makes: list[Any] = [
-        lambda: Origins([text]),
-        lambda: Hosts([text], loopback=True),
-        lambda: Rate.parse(text),
-    ]
-    for make in makes:
+    makes: list[Any] = [lambda: Origins([text]), lambda: Hosts([text], loopback=True)]
+    for make in (*makes, lambda: Rate.parse(text)):
         try:
-            make([text])
+            make()
         except OptionError as error:
             assert "\n" not in str(error)
 

@@ -24,7 +24,8 @@ from typing import Any
 import jwt
 
 from trioecho.access.identity import Identity
-from trioecho.access.jwt_keys import Algorithm, Key, read_key, read_key_set
+from trioecho.access.jwt_keys import Key, read_key, read_key_set
+from trioecho.access.options import Algorithm
 from trioecho.access.presented import MAX_TOKEN_CHARS, BadToken
 from trioecho.access.source_file import SourceFile
 from trioecho.limits import OptionError

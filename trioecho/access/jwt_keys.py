@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from trioecho.access.options import Algorithm
 from trioecho.access.source_file import SourceFile
 
-__all__ = ["Algorithm", "Key", "read_key", "read_key_set"]
+__all__ = ["Key", "read_key", "read_key_set"]
 
-Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 MIN_SECRET_BYTES = 32

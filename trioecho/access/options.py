@@ -11,9 +11,10 @@ from typing import Literal, get_args
 
 from trioecho.limits import OptionError
 
-__all__ = ["AccessOptions"]
+__all__ = ["AccessOptions", "Algorithm"]
 
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
+"""What a signed token may be signed with; each kind of key is for one of them."""
 
 COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 """RFC 6265, 4.1.1, by way of RFC 9110's tokens."""
