@@ -92,7 +92,7 @@ async def test_the_wait_that_is_told_lets_in(mock_clock: MockClock) -> None:
     assert table.connect("192.0.2.1") is None
 
 
-async def test_a_flood_of_addresses_is_forgotten_from_the_oldest() -> None:
+async def test_a_flood_of_addresses_is_forgotten_from_the_oldest(mock_clock: MockClock) -> None:
     table = AddressTable(rate=Rate(1, 1), max_idle=100)
     assert table.connect("192.0.2.1") is None  # stays connected
     for number in range(10_000):
