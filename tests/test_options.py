@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from trioecho import OptionError
 from trioecho.cli import app
-from trioecho.limits import Limits, Options
+from trioecho.settings import Options, Settings
 
 GIB = 2**30
 DAY = 86_400
@@ -36,13 +36,13 @@ CHOICES = {
 }
 
 
-def limits_with(option: str, value: Any) -> Limits:
+def limits_with(option: str, value: Any) -> Settings:
     """Set one option, with the other size moved out of its way."""
     sizes: dict[str, dict[str, Any]] = {
         "max_message_size": {"max_pending_bytes": 64 * GIB},
         "max_pending_bytes": {"max_message_size": 1},
     }
-    return Limits(**{option: value}, **sizes.get(option, {}))
+    return Settings(**{option: value}, **sizes.get(option, {}))
 
 
 def assert_refused(option: str, value: Any) -> None:
@@ -54,7 +54,7 @@ def assert_refused(option: str, value: Any) -> None:
 
 def test_every_option_has_its_bounds_in_this_table() -> None:
     tested = {"prefix", "publish_token", *SWITCHES, *SIZES, *COUNTS, *SECONDS, *CHOICES}
-    assert tested == {field.name for field in dataclasses.fields(Limits)}
+    assert tested == {field.name for field in dataclasses.fields(Settings)}
 
 
 @pytest.mark.parametrize(("option", "bounds"), [*SIZES.items(), *COUNTS.items()])
@@ -80,7 +80,7 @@ def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -
 
 @pytest.mark.parametrize("option", sorted(SWITCHED_OFF_BY_0))
 def test_0_turns_pings_off(option: str) -> None:
-    assert Limits().pings
+    assert Settings().pings
     assert not limits_with(option, 0).pings
 
 
@@ -97,7 +97,7 @@ def test_a_policy_is_one_of_those_there_are(option: str, choices: list[str]) -> 
 
 @pytest.mark.parametrize("prefix", ["", "Someone said: ", 1024 * "x", 512 * "é"])
 def test_a_prefix_is_text_of_up_to_a_kilobyte(prefix: str) -> None:
-    assert Limits(prefix=prefix).prefix == prefix
+    assert Settings(prefix=prefix).prefix == prefix
 
 
 @pytest.mark.parametrize("prefix", [1025 * "x", 513 * "é", "\ud800", b"bytes", None])
@@ -108,10 +108,10 @@ def test_a_prefix_that_is_no_text_or_too_long_is_refused(prefix: Any) -> None:
 @given(st.integers(1, GIB), st.integers(1, 64 * GIB))
 def test_an_outbox_takes_at_least_the_largest_message(largest: int, pending: int) -> None:
     if pending >= largest:
-        Limits(max_message_size=largest, max_pending_bytes=pending)
+        Settings(max_message_size=largest, max_pending_bytes=pending)
     else:
         with pytest.raises(OptionError, match=f"^max_pending_bytes .*max_message_size \\({largest}\\)"):
-            Limits(max_message_size=largest, max_pending_bytes=pending)
+            Settings(max_message_size=largest, max_pending_bytes=pending)
 
 
 @pytest.mark.parametrize("option", SWITCHES)
@@ -123,20 +123,20 @@ def test_a_switch_is_true_or_false(option: str) -> None:
 
 @pytest.mark.parametrize("token", ["a", "AZaz09-._~+/", "padded==", "x" * 1024])
 def test_a_token_is_taken_and_never_shown(token: str) -> None:
-    assert Limits(publish_token=token).publish_token == token
-    assert f"{token!r}" not in repr(Limits(publish_token=token))
+    assert Settings(publish_token=token).publish_token == token
+    assert f"{token!r}" not in repr(Settings(publish_token=token))
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "line\n", "=", "a=b", "ü", "x" * 1025, 7, b"bytes"])
 def test_what_cannot_be_a_bearer_token_is_refused_without_being_repeated(token: Any) -> None:
     with pytest.raises(OptionError) as caught:
-        Limits(publish_token=token)
+        Settings(publish_token=token)
     assert caught.value.option == "publish_token"
     assert str(caught.value) == "publish_token must be letters, digits and any of -._~+/, then = if need be"
 
 
 def test_the_defaults_are_those_that_are_promised() -> None:
-    assert dataclasses.asdict(Limits()) == {
+    assert dataclasses.asdict(Settings()) == {
         "to": "others",
         "prefix": "",
         "when_slow": "wait",
@@ -159,7 +159,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
 
 
 def test_arguments_and_fields_are_the_same_with_the_same_types() -> None:
-    assert get_type_hints(Options) == get_type_hints(Limits)
+    assert get_type_hints(Options) == get_type_hints(Settings)
 
 
 def test_the_command_line_has_every_option_with_its_default_and_its_variable() -> None:
@@ -167,7 +167,7 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
     command = get_command(app)
     serve = command.get_command(typer.Context(command), "serve")  # type: ignore[attr-defined]
     parameters = {parameter.name: parameter for parameter in serve.params}
-    fields = {field.name: field.default for field in dataclasses.fields(Limits)}
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
     assert set(parameters) - set(fields) == {
         "host",
         "port",
@@ -185,7 +185,7 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
 
 
 def test_every_option_says_in_its_docstring_what_it_is_for() -> None:
-    source = inspect.getsource(Limits)
-    for field in dataclasses.fields(Limits):
+    source = inspect.getsource(Settings)
+    for field in dataclasses.fields(Settings):
         _, _, after = source.partition(f"\n    {field.name}: ")
         assert after.partition("\n")[2].lstrip().startswith('"""'), field.name

@@ -5,35 +5,52 @@ A WebSocket broadcast server on trio: what one client sends, every other client 
 is a client for any WebSocket server.
 """
 
-from trioecho.client import Client, ClientError, ConnectFailed, ConnectionLost, Reconnect, open_client
+from trioecho.client import (
+    CertificateNotTrusted,
+    Client,
+    ClientError,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionLost,
+    NotWebSocket,
+    Reconnect,
+    Rejected,
+    open_client,
+)
 from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
 from trioecho.http.response import Response
-from trioecho.limits import Limits, OptionError
+from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, TooManyRooms
 from trioecho.rooms.subscription import Disconnected, Subscription
 from trioecho.server.serve import Server, serve
+from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import ListenError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CertificateNotTrusted",
     "Client",
     "ClientError",
     "ConnectFailed",
+    "ConnectionClosed",
     "ConnectionLost",
     "Counters",
     "Disconnect",
     "Disconnected",
     "Hub",
-    "Limits",
     "ListenError",
+    "NotWebSocket",
     "OptionError",
+    "Options",
     "Reconnect",
+    "Rejected",
     "Request",
     "Response",
     "Server",
+    "Settings",
     "Subscription",
     "TooManyRooms",
     "open_client",

@@ -13,7 +13,7 @@ from trioecho.bench.pace import NEVER, Flood, Paced
 from trioecho.bench.plan import Plan
 from trioecho.bench.stream import Stream
 from trioecho.bench.track import Faults, Track
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 def stream(*, window: int = 4, followers: int = 0) -> Stream:

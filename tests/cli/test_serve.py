@@ -16,7 +16,7 @@ from helpers.raw_peer import BINARY, TEXT, close, connected, frame, joined, requ
 from helpers.server_process import environment, running
 
 from trioecho.cli import main
-from trioecho.limits import Limits
+from trioecho.settings import Settings
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
@@ -103,7 +103,7 @@ def test_the_help_names_every_option_with_its_variable_and_default() -> None:
     ended = serve("--help", variables={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
     assert (ended.returncode, ended.stderr) == (0, "")
     text = re.sub(r"\s+", " ", ended.stdout)
-    for name in ("host", "port", "log_format", "log_level", *Limits.__dataclass_fields__):
+    for name in ("host", "port", "log_format", "log_level", *Settings.__dataclass_fields__):
         assert f"--{name.replace('_', '-')} " in text
         assert f"TRIOECHO_{name.upper()}" in text
     for default in ("127.0.0.1", "7890", "others", "wait", "4MiB", "1MiB", "10000", "1000", "info", "text"):

@@ -15,7 +15,7 @@ from helpers.server import serving
 from helpers.server_process import Running, running
 
 from trioecho import Server, serve
-from trioecho.limits import WhenSlow
+from trioecho.settings import WhenSlow
 
 MIB = 2**20
 

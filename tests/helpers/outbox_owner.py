@@ -7,16 +7,16 @@ import trio.testing
 from helpers.streams import open_wire
 
 from trioecho.disconnect import Disconnect
-from trioecho.limits import Limits
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.outbox import Outbox
+from trioecho.settings import Settings
 
 
 class Client:
     """One client: its outbox over a wire, the task that writes its backlog, and what it was told."""
 
-    def __init__(self, near: trio.abc.Stream, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(self, near: trio.abc.Stream, limits: Settings, nursery: trio.Nursery) -> None:
         self.outbox = Outbox(self, limits, open_wire(near))
         self.ended: list[Disconnect] = []
         self.first_drops = 0

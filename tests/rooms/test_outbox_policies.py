@@ -15,7 +15,7 @@ from helpers.outbox_owner import Client, batch_of
 from helpers.streams import lockstep, read_into, small_sockets
 
 from trioecho.disconnect import FULL
-from trioecho.limits import Limits, WhenSlow
+from trioecho.settings import Settings, WhenSlow
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -26,7 +26,7 @@ def stuck(nursery: trio.Nursery) -> Callable[..., Client]:
 
     def make(when_slow: WhenSlow, bound: int) -> Client:
         near, _ = trio.testing.lockstep_stream_pair()
-        limits = Limits(when_slow=when_slow, max_pending_bytes=bound, max_message_size=1)
+        limits = Settings(when_slow=when_slow, max_pending_bytes=bound, max_message_size=1)
         client = Client(near, limits, nursery)
         client.outbox.open()
         return client
@@ -66,7 +66,7 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
 ) -> None:
     """Otherwise a reader that trickles would hold its room for ever."""
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        client = Client(near, Limits(max_pending_bytes=2 * COST, max_message_size=1), nursery)
+        client = Client(near, Settings(max_pending_bytes=2 * COST, max_message_size=1), nursery)
         client.outbox.open()
         assert await fill(client, 3) == [True, True, False]
         began = client.outbox.full_since
@@ -87,7 +87,7 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
 
 async def test_the_room_is_told_also_when_one_write_took_all(nursery: trio.Nursery) -> None:
     async with lockstep() as (near, far):
-        client = Client(near, Limits(max_pending_bytes=1, max_message_size=1), nursery)
+        client = Client(near, Settings(max_pending_bytes=1, max_message_size=1), nursery)
         client.outbox.open()
         assert await fill(client, 2) == [True, False]
         assert await far.receive_some() == batch_of(1, 100, 0).frames
@@ -126,7 +126,7 @@ async def test_drop_newest_keeps_what_is_there(stuck: Callable[..., Client]) -> 
 )
 async def test_what_a_client_gets_that_comes_back(when_slow: WhenSlow, arrived: list[int]) -> None:
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        limits = Limits(when_slow=when_slow, max_pending_bytes=3 * COST, max_message_size=1)
+        limits = Settings(when_slow=when_slow, max_pending_bytes=3 * COST, max_message_size=1)
         client = Client(near, limits, nursery)
         client.outbox.open()
         await fill(client, 10)
@@ -150,7 +150,7 @@ async def test_an_empty_outbox_takes_any_batch(stuck: Callable[..., Client]) -> 
 async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
     size = 100_000
     async with small_sockets() as (near, _), trio.open_nursery() as nursery:
-        client = Client(near, Limits(max_pending_bytes=size, max_message_size=size), nursery)
+        client = Client(near, Settings(max_pending_bytes=size, max_message_size=size), nursery)
         client.outbox.open()
         assert client.outbox.offer(batch_of(1, size, 0))
         assert size // 2 < client.outbox.pending_bytes < size
@@ -166,7 +166,7 @@ async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
 
 async def test_a_finished_outbox_delivers_what_it_has_and_takes_no_more() -> None:
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        client = Client(near, Limits(), nursery)
+        client = Client(near, Settings(), nursery)
         client.outbox.open()
         await fill(client, 2)
         client.outbox.finish()

@@ -16,7 +16,7 @@ from helpers.server import serving, unharmed
 from helpers.server_process import running
 
 from trioecho import serve
-from trioecho.limits import Options
+from trioecho.settings import Options
 
 TOKEN = {"Authorization": "Bearer secret"}
 TEXT_TYPE = {"Content-Type": "text/plain"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["Target", "UrlError"]
 

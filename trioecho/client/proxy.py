@@ -11,7 +11,7 @@ import trio
 
 from trioecho.client.errors import ConnectFailed, Rejected
 from trioecho.client.handshake import MAX_HEAD, exchange
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 from trioecho.protocol.url import Address
 
 __all__ = ["Proxy", "basic_credentials", "parse_proxy", "proxy_from_environment"]

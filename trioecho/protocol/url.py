@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["Address", "parse_address"]
 

@@ -9,12 +9,13 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.disconnect import BUG, SHUTDOWN
-from trioecho.limits import MAX_ROOM_NAME_BYTES, Limits
+from trioecho.limits import MAX_ROOM_NAME_BYTES
 from trioecho.log import logger
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.room import Member, Room
 from trioecho.rooms.subscription import Subscription
+from trioecho.settings import Settings
 
 __all__ = ["Hub", "TooManyRooms"]
 
@@ -31,7 +32,7 @@ class Hub:
     slash: ``"/"``, ``"/news"``.
     """
 
-    def __init__(self, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(self, limits: Settings, nursery: trio.Nursery) -> None:
         self.limits = limits
         self.counters = Counters()
         self._nursery = nursery

@@ -16,8 +16,8 @@ from typing import Protocol
 import trio
 
 from trioecho.disconnect import FULL, SLOW, Disconnect
-from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch
+from trioecho.settings import Settings
 from trioecho.transport.wire import Wire
 
 __all__ = ["Outbox", "Owner", "offer_to_all"]
@@ -77,7 +77,7 @@ class Outbox:
         "sent",
     )
 
-    def __init__(self, owner: Owner, limits: Limits, wire: Wire | None) -> None:
+    def __init__(self, owner: Owner, limits: Settings, wire: Wire | None) -> None:
         self.pending_bytes = self.sent = self.dropped = self._discarded = 0
         self.full_since: float | None = None
         self._owner = owner

@@ -6,8 +6,8 @@ Plain functions that never wait; the room's broadcaster asks them before every f
 
 from __future__ import annotations
 
-from trioecho.limits import Audience
 from trioecho.rooms.batch import Batch
+from trioecho.settings import Audience
 
 __all__ = ["recipients_of"]
 

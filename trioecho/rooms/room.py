@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Protocol
 import trio
 
 from trioecho.counters import Counters
-from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.inbox import Inbox
 from trioecho.rooms.outbox import Outbox, Owner, offer_to_all
 from trioecho.rooms.recipients import recipients_of
+from trioecho.settings import Settings
 
 __all__ = ["Member", "Room"]
 
@@ -72,7 +72,7 @@ class Room:
 
     """
 
-    def __init__(self, name: str, limits: Limits, counters: Counters | None = None) -> None:
+    def __init__(self, name: str, limits: Settings, counters: Counters | None = None) -> None:
         self.name = name
         self.members: dict[Member, Outbox] = {}
         self.messages = self.bytes = self.dropped = 0

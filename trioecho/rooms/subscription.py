@@ -8,11 +8,11 @@ from typing import ClassVar
 import trio
 
 from trioecho.disconnect import Disconnect
-from trioecho.limits import Limits
 from trioecho.log import logger
 from trioecho.protocol import frames
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
+from trioecho.settings import Settings
 
 __all__ = ["Disconnected", "Subscription"]
 
@@ -39,7 +39,7 @@ class Subscription:
     kind: ClassVar = "application"
     room: Room
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Settings) -> None:
         self.outbox = Outbox(self, limits, None)
         self._messages: deque[str | bytes] = deque()
         self._why: Disconnect | None = None

@@ -18,12 +18,14 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.disconnect import CUT, SHUTDOWN
-from trioecho.limits import Limits, OptionError, Options
 from trioecho.log import log_event, logger
+from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub
 from trioecho.server.connection import Connection
+from trioecho.server.listening import log_listening
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
+from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import address_of, open_listeners, split_address, url_of
 from trioecho.transport.socket_stream import unlayered
 from trioecho.web.monitoring import monitoring_pages
@@ -119,7 +121,7 @@ async def serve(
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
             :class:`Response`.
         task_status: for ``nursery.start``.
-        options: the fields of :class:`trioecho.Limits`, which has their defaults and reasons.
+        options: the fields of :class:`trioecho.Settings`, which has their defaults and reasons.
 
     Raises:
         OptionError: an option has a value that cannot work.
@@ -128,7 +130,7 @@ async def serve(
     Cancelling it cuts every connection at once, without close frames, and leaves nothing behind.
 
     """
-    limits = Limits(**options)
+    limits = Settings(**options)
     handlers = _checked(http_handlers or {})
     metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:
@@ -153,10 +155,7 @@ async def serve(
                 side_door = _Door(own, Pages(pages), Pages(pages), MACHINE_CONNECTIONS)
                 for listener in metrics_listeners:
                     machines.start_soon(side_door.accept_from, listener)
-                for url, in_browser in zip(server.urls, _urls(listeners, "http"), strict=True):
-                    log_event(
-                        logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {})
-                    )
+                log_listening(listeners, limits)
                 for url in server.metrics_urls:
                     log_event(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)

@@ -13,7 +13,7 @@ from typing import Protocol
 import trio
 
 from trioecho.disconnect import DEAD, Disconnect
-from trioecho.limits import Limits
+from trioecho.settings import Settings
 
 __all__ = ["Keepalive"]
 
@@ -39,7 +39,7 @@ class Keepalive:
     ratio of the two.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Settings) -> None:
         self._limits = limits
         # When each client's next ping is due, and which answers are: (due, asked, client).
         self._pings: dict[Pinged, float] = {}

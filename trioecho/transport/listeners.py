@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import trio
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["ListenError", "address_of", "open_listeners", "split_address", "url_of"]
 
