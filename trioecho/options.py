@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, cast, get_type_hints
 
 __all__ = ["Group", "Option", "OptionError", "declared", "groups_of"]
 
@@ -77,9 +78,14 @@ class Group:
 
 def declared(group: type[Group]) -> Mapping[str, Option]:
     """Return the options of a group by their names, those of its bases included."""
+    return _declared(cast(Any, group))
+
+
+@cache
+def _declared(group: Any) -> Mapping[str, Option]:
     found = {}
     hints = get_type_hints(group, include_extras=True)
-    for field in fields(group):  # type: ignore[arg-type]
+    for field in fields(group):
         (found[field.name],) = [note for note in hints[field.name].__metadata__ if isinstance(note, Option)]
     return MappingProxyType(found)
 

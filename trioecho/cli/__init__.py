@@ -60,7 +60,7 @@ def main() -> None:
     """Run the command line and exit with its code: the entry point of the ``trioecho`` command."""
     hold_closed()
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="trioecho", standalone_mode=False)
     except Failure as failure:
         _complain(str(failure))
         status = 1

@@ -19,7 +19,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Command", "Group"]
+__all__ = ["Command", "Group", "default_of_parameter", "help_of", "placeholder"]
 
 WIDEST = 100
 """Longer lines are hard to read (columns)."""
@@ -84,7 +84,7 @@ def _help(command: TyperCommand | TyperGroup, ctx: Any, usage: str, commands: di
         for title, params in panels.items():
             _heading(console, title)
             for param in params:
-                _entry(console, _left(param, ctx), _help_of(param), _notes(param, ctx))
+                _entry(console, _left(param, ctx), help_of(param), _notes(param, ctx))
         used = {param.metavar for params in panels.values() for param in params}
         explained = [sentence for name, sentence in PLACEHOLDERS.items() if name in used]
         if explained:
@@ -106,13 +106,13 @@ def _panels(command: TyperCommand | TyperGroup, ctx: Any) -> dict[str, list[Any]
 
 def _left(param: Any, ctx: Any) -> str:
     if isinstance(param, TyperArgument):
-        return _placeholder(param, ctx)
+        return placeholder(param, ctx)
     names = [*sorted(param.opts, key=lambda name: name.startswith("--")), *param.secondary_opts]
     separator = " / " if param.secondary_opts else ", "
-    return f"{separator.join(names)} {_placeholder(param, ctx)}"
+    return f"{separator.join(names)} {placeholder(param, ctx)}"
 
 
-def _placeholder(param: Any, ctx: Any) -> str:
+def placeholder(param: Any, ctx: Any) -> str:
     """Return what stands for a parameter's value; nothing for a switch."""
     if isinstance(param, TyperOption) and param.is_flag:
         return ""
@@ -135,7 +135,8 @@ def _choices(param: Any, ctx: Any) -> list[str]:
     return typed.split("|") if "|" in typed else []
 
 
-def _help_of(param: Any) -> str:
+def help_of(param: Any) -> str:
+    """Return what a parameter's help says, as one line."""
     return " ".join((getattr(param, "help", None) or "").split())
 
 
@@ -143,9 +144,9 @@ def _notes(param: Any, ctx: Any) -> str:
     """Return what is not in the text: the words to choose from, the default, the environment variable."""
     notes = []
     choices = _choices(param, ctx)
-    if choices and param.metavar and not all(choice in _help_of(param) for choice in choices):
+    if choices and param.metavar and not all(choice in help_of(param) for choice in choices):
         notes.append(f"one of: {', '.join(choices)}")
-    default = _default(param)
+    default = default_of_parameter(param)
     if default:
         notes.append(f"default: {default}")
     if param.envvar:
@@ -154,7 +155,8 @@ def _notes(param: Any, ctx: Any) -> str:
     return f"[{', '.join(note.replace(' ', UNBROKEN) for note in notes)}]" if notes else ""
 
 
-def _default(param: Any) -> str:
+def default_of_parameter(param: Any) -> str:
+    """Return a parameter's default as it would be typed; empty if there is none."""
     if isinstance(param.show_default, str):
         return param.show_default
     if not param.show_default or param.default is None or callable(param.default):

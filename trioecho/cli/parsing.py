@@ -79,6 +79,7 @@ def secret(option: str, given: str | None, file: Path | None) -> str | None:
     except UnicodeDecodeError:
         raise OptionError(name, f"must name a file of text, which {file} is not") from None
     if len(content) > MAX_SECRET_FILE or len(text.splitlines()) != 1:
-        lines = "is empty" if not text else "has more than one line"
-        raise OptionError(name, f"must name a file of one line, but {file} {lines}")
+        why = "is empty" if not text else "has more than one line"
+        why = "is too long" if len(content) > MAX_SECRET_FILE else why
+        raise OptionError(name, f"must name a file of one line, but {file} {why}")
     return text

@@ -37,9 +37,9 @@ def log_listening(listeners: Listeners, web: Web) -> None:
         log_event(logging.INFO, "listening", url=url, **fields)
     if anywhere:
         logger.warning(
-            "%s: every network of this machine, so strangers may reach the server (--host 127.0.0.1 keeps it"
-            " to this machine)",
-            ", ".join(dict.fromkeys(anywhere)),
+            "%s means every network of this machine: strangers may reach the server (host 127.0.0.1 keeps"
+            " it to this machine)",
+            " and ".join(dict.fromkeys(anywhere)),
         )
 
 
