@@ -63,7 +63,7 @@ async def test_the_first_signal_closes_everybody_with_1001_and_exits_with_0(numb
 @pytest.mark.skipif(which("setsid") is None, reason="no setsid to give a process a terminal of its own")
 async def test_a_closed_terminal_shuts_down_though_nothing_can_be_logged_any_more() -> None:
     """The kernel sends SIGHUP, and whatever is written to the terminal then fails."""
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         master, terminal = os.openpty()
         command = [sys.executable, "-m", "trioecho", "serve", "--port", "0"]
         process = await trio.lowlevel.open_process(
@@ -83,7 +83,7 @@ async def test_a_closed_terminal_shuts_down_though_nothing_can_be_logged_any_mor
 
 
 async def test_a_server_under_nohup_outlives_its_terminal() -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         command = [sys.executable, "-m", "trioecho", "serve", "--port", "0"]
         process = await trio.lowlevel.open_process(
             ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command], stderr=subprocess.PIPE, env=environment()
