@@ -18,7 +18,7 @@ from helpers.crowd import Crowd
 from helpers.raw_peer import joined
 from helpers.server_process import Running, running
 
-from trioecho.limits import WhenSlow
+from trioecho.settings import WhenSlow
 
 FULL = bool(os.environ.get("TRIOECHO_TEST_FULL"))
 

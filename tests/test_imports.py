@@ -13,7 +13,19 @@ import trioecho
 
 PACKAGE = Path(trioecho.__file__).parent
 
-PACKAGES = ["root", "protocol", "transport", "http", "rooms", "access", "sessions", "web", "server", "cli"]
+PACKAGES = [
+    "root",
+    "settings",
+    "protocol",
+    "transport",
+    "http",
+    "rooms",
+    "access",
+    "sessions",
+    "web",
+    "server",
+    "cli",
+]
 """From the ground up: each may import from itself and from those before it."""
 
 BESIDE = {"client": {"root", "protocol"}, "bench": {"root", "protocol"}}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
-from typing import Any, get_type_hints
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import pytest
 import typer
@@ -12,9 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from trioecho import OptionError
-from trioecho.cli import app
-from trioecho.limits import Limits, Options
+from trioecho import OptionError, Options, Settings, serve
+from trioecho.cli import app, main
+from trioecho.cli.declared import parameters, taken
+from trioecho.cli.logs import Logging
+from trioecho.cli.reference import options_reference
+from trioecho.option_kinds import Secret
+from trioecho.options import Group, declared, groups_of
+from trioecho.settings import Listening, Web
 
 GIB = 2**30
 DAY = 86_400
@@ -36,25 +45,35 @@ CHOICES = {
 }
 
 
-def limits_with(option: str, value: Any) -> Limits:
+def settings_with(option: str, value: Any) -> Settings:
     """Set one option, with the other size moved out of its way."""
     sizes: dict[str, dict[str, Any]] = {
         "max_message_size": {"max_pending_bytes": 64 * GIB},
         "max_pending_bytes": {"max_message_size": 1},
     }
-    return Limits(**{option: value}, **sizes.get(option, {}))
+    return Settings(**{option: value}, **sizes.get(option, {}))
 
 
 def assert_refused(option: str, value: Any) -> None:
     with pytest.raises(OptionError) as caught:
-        limits_with(option, value)
+        settings_with(option, value)
     assert caught.value.option == option
     assert str(caught.value) == f"{option} {caught.value.problem}"
 
 
 def test_every_option_has_its_bounds_in_this_table() -> None:
-    tested = {"prefix", "publish_token", *SWITCHES, *SIZES, *COUNTS, *SECONDS, *CHOICES}
-    assert tested == {field.name for field in dataclasses.fields(Limits)}
+    tested = {
+        "prefix",
+        "publish_token",
+        "public_url",
+        "subprotocols",
+        *SWITCHES,
+        *SIZES,
+        *COUNTS,
+        *SECONDS,
+        *CHOICES,
+    }
+    assert tested == {field.name for field in dataclasses.fields(Settings)}
 
 
 @pytest.mark.parametrize(("option", "bounds"), [*SIZES.items(), *COUNTS.items()])
@@ -63,7 +82,7 @@ def test_a_whole_number_is_taken_up_to_its_bounds_and_no_further(
 ) -> None:
     low, high = bounds
     for value in (low, high):
-        assert getattr(limits_with(option, value), option) == value
+        assert getattr(settings_with(option, value), option) == value
     for wrong in (low - 1, high + 1, -1, float(low), str(low), True, None):
         assert_refused(option, wrong)
 
@@ -71,7 +90,7 @@ def test_a_whole_number_is_taken_up_to_its_bounds_and_no_further(
 @pytest.mark.parametrize(("option", "low"), SECONDS.items())
 def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -> None:
     for value in (low, 1, DAY):
-        assert getattr(limits_with(option, value), option) == value
+        assert getattr(settings_with(option, value), option) == value
     for wrong in (low - 0.001, DAY + 1, float("inf"), float("nan"), "1", True, None):
         assert_refused(option, wrong)
     if option not in SWITCHED_OFF_BY_0 and low > 0:
@@ -80,24 +99,24 @@ def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -
 
 @pytest.mark.parametrize("option", sorted(SWITCHED_OFF_BY_0))
 def test_0_turns_pings_off(option: str) -> None:
-    assert Limits().pings
-    assert not limits_with(option, 0).pings
+    assert Settings().pings
+    assert not settings_with(option, 0).pings
 
 
 @pytest.mark.parametrize(("option", "choices"), CHOICES.items())
 def test_a_policy_is_one_of_those_there_are(option: str, choices: list[str]) -> None:
     for choice in choices:
-        assert getattr(limits_with(option, choice), option) == choice
+        assert getattr(settings_with(option, choice), option) == choice
     wrong: Any
     for wrong in ("", choices[0].upper(), None, 1, []):
         assert_refused(option, wrong)
     with pytest.raises(OptionError, match=", ".join(choices)):
-        limits_with(option, "nonsense")
+        settings_with(option, "nonsense")
 
 
 @pytest.mark.parametrize("prefix", ["", "Someone said: ", 1024 * "x", 512 * "é"])
 def test_a_prefix_is_text_of_up_to_a_kilobyte(prefix: str) -> None:
-    assert Limits(prefix=prefix).prefix == prefix
+    assert Settings(prefix=prefix).prefix == prefix
 
 
 @pytest.mark.parametrize("prefix", [1025 * "x", 513 * "é", "\ud800", b"bytes", None])
@@ -108,37 +127,106 @@ def test_a_prefix_that_is_no_text_or_too_long_is_refused(prefix: Any) -> None:
 @given(st.integers(1, GIB), st.integers(1, 64 * GIB))
 def test_an_outbox_takes_at_least_the_largest_message(largest: int, pending: int) -> None:
     if pending >= largest:
-        Limits(max_message_size=largest, max_pending_bytes=pending)
+        Settings(max_message_size=largest, max_pending_bytes=pending)
     else:
         with pytest.raises(OptionError, match=f"^max_pending_bytes .*max_message_size \\({largest}\\)"):
-            Limits(max_message_size=largest, max_pending_bytes=pending)
+            Settings(max_message_size=largest, max_pending_bytes=pending)
 
 
 @pytest.mark.parametrize("option", SWITCHES)
 def test_a_switch_is_true_or_false(option: str) -> None:
-    assert not getattr(limits_with(option, False), option)
+    assert not getattr(settings_with(option, False), option)
     for value in (None, 0, 1, "no"):
         assert_refused(option, value)
 
 
 @pytest.mark.parametrize("token", ["a", "AZaz09-._~+/", "padded==", "x" * 1024])
 def test_a_token_is_taken_and_never_shown(token: str) -> None:
-    assert Limits(publish_token=token).publish_token == token
-    assert f"{token!r}" not in repr(Limits(publish_token=token))
+    assert Settings(publish_token=token).publish_token == token
+    assert f"{token!r}" not in repr(Settings(publish_token=token))
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "line\n", "=", "a=b", "ü", "x" * 1025, 7, b"bytes"])
 def test_what_cannot_be_a_bearer_token_is_refused_without_being_repeated(token: Any) -> None:
     with pytest.raises(OptionError) as caught:
-        Limits(publish_token=token)
+        Settings(publish_token=token)
     assert caught.value.option == "publish_token"
     assert str(caught.value) == "publish_token must be letters, digits and any of -._~+/, then = if need be"
 
 
+URLS = {
+    "http://localhost:8000": "http://localhost:8000/",
+    "https://chat.example.com/": "https://chat.example.com/",
+    "wss://chat.example.com/a/b": "wss://chat.example.com/a/b/",
+    "ws://[::1]:80": "ws://[::1]:80/",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_public_url_is_kept_with_a_slash_at_its_end(url: str) -> None:
+    assert Settings(public_url=url).public_url == URLS[url]
+
+
+def test_a_public_url_can_be_had_for_http_and_for_websockets() -> None:
+    for scheme in ("https", "wss"):
+        settings = Settings(public_url=f"{scheme}://chat.example.com/a")
+        assert settings.public("http") == "https://chat.example.com/a/"
+        assert settings.public("ws") == "wss://chat.example.com/a/"
+    assert Settings(public_url="http://chat.example.com").public("ws") == "ws://chat.example.com/"
+    assert Settings().public("http") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/",
+        "chat.example.com",
+        "ftp://chat.example.com/",
+        "https:///path",
+        "https://chat.example.com/?room=1",
+        "https://chat.example.com/#top",
+        "https://user:secret@chat.example.com/",
+        "https://chat.example.com:port/",
+        "https://chat.example.com:70000/",
+        "https://chat example.com/",
+        "https://chät.example.com/",
+        "https://chat.example.com/\n",
+        "https://[::1/",
+        7,
+        b"https://chat.example.com/",
+    ],
+)
+def test_what_is_no_url_of_a_server_is_refused(url: Any) -> None:
+    assert_refused("public_url", url)
+
+
+@pytest.mark.parametrize(
+    "names", [(), ("chat",), ("v2.chat", "v1.chat"), ["chat"], ("!#$%&'*+-.^_`|~09AZaz",)]
+)
+def test_subprotocols_are_tokens_and_kept_as_a_tuple(names: Any) -> None:
+    assert Settings(subprotocols=names).subprotocols == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["chat", ("",), ("two words",), ("a,b",), ("é",), ("x" * 129,), ("a", "b", "a"), (b"a",), (1,), None, 7],
+)
+def test_subprotocols_that_are_no_tokens_or_named_twice_are_refused(names: Any) -> None:
+    assert_refused("subprotocols", names)
+
+
+def test_a_wrong_value_is_quoted_up_to_a_bound() -> None:
+    with pytest.raises(OptionError) as caught:
+        Settings(public_url="x" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
 def test_the_defaults_are_those_that_are_promised() -> None:
-    assert dataclasses.asdict(Limits()) == {
+    assert dataclasses.asdict(Settings()) == {
         "to": "others",
         "prefix": "",
+        "subprotocols": (),
         "when_slow": "wait",
         "max_pending_bytes": 4 * 2**20,
         "stall_limit": 5,
@@ -154,38 +242,152 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "stats": True,
         "health": True,
         "metrics": True,
+        "public_url": None,
         "publish_token": None,
+    }
+    assert dataclasses.asdict(Listening()) == {
+        "host": ("127.0.0.1",),
+        "port": 7890,
+        "metrics_address": None,
     }
 
 
 def test_arguments_and_fields_are_the_same_with_the_same_types() -> None:
-    assert get_type_hints(Options) == get_type_hints(Limits)
+    hints = get_type_hints(Settings)
+    assert get_type_hints(Options) == {name: hints[name] for name in declared(Settings)}
+
+
+def test_where_to_listen_is_the_same_for_serve_and_the_command_line() -> None:
+    keywords = inspect.signature(serve).parameters
+    for name, option in declared(Listening).items():
+        default = getattr(Listening, name)
+        assert option.check(name, default) == default
+        assert keywords[name].default == (default[0] if isinstance(default, tuple) else default)
+
+
+def serve_parameters() -> dict[str, Any]:
+    command = get_command(app)
+    serve = command.get_command(typer.Context(command), "serve")  # type: ignore[attr-defined]
+    return {parameter.name: parameter for parameter in serve.params}
 
 
 def test_the_command_line_has_every_option_with_its_default_and_its_variable() -> None:
     """So whatever can be set is set by the same name, as an argument, an option or a variable."""
-    command = get_command(app)
-    serve = command.get_command(typer.Context(command), "serve")  # type: ignore[attr-defined]
-    parameters = {parameter.name: parameter for parameter in serve.params}
-    fields = {field.name: field.default for field in dataclasses.fields(Limits)}
-    assert set(parameters) - set(fields) == {
-        "host",
-        "port",
-        "metrics_address",
-        "publish_token_file",
-        "log_format",
-        "log_level",
-    }
+    parameters = serve_parameters()
+    declarations = {**declared(Listening), **declared(Settings), **declared(Logging)}
+    assert set(parameters) == {*declarations, "publish_token_file"}
     for name, parameter in parameters.items():
-        assert parameter.opts == [f"--{name.replace('_', '-')}"]
-        assert parameter.secondary_opts == ([f"--no-{name}"] if name in SWITCHES else [])
-        assert parameter.envvar == f"TRIOECHO_{name.upper()}"
-    for name, default in fields.items():
-        assert parameters[name].default == default
+        dashed = {"subprotocols": "subprotocol"}.get(name, name).replace("_", "-")
+        assert parameter.opts == [f"--{dashed}"]
+        assert parameter.secondary_opts == ([f"--no-{dashed}"] if name in SWITCHES else [])
+        assert parameter.envvar == f"TRIOECHO_{dashed.upper().replace('-', '_')}"
+    for group in (Listening, Settings, Logging):
+        for field in dataclasses.fields(group):
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert parameters[field.name].default == default
 
 
-def test_every_option_says_in_its_docstring_what_it_is_for() -> None:
-    source = inspect.getsource(Limits)
-    for field in dataclasses.fields(Limits):
-        _, _, after = source.partition(f"\n    {field.name}: ")
-        assert after.partition("\n")[2].lstrip().startswith('"""'), field.name
+GROUPS = [*groups_of(Listening), *groups_of(Settings), *groups_of(Logging)]
+
+
+def test_every_group_is_a_heading_of_the_help_in_its_order() -> None:
+    headings = list(dict.fromkeys(parameter.rich_help_panel for parameter in serve_parameters().values()))
+    assert headings == [group.title for group in GROUPS]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_says_in_its_docstring_what_it_is_for(group: type[Group]) -> None:
+    (tree,) = ast.parse(inspect.getsource(group)).body
+    assert isinstance(tree, ast.ClassDef)
+    documented = {
+        statement.target.id
+        for statement, following in pairwise(tree.body)
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+    }
+    assert documented == set(declared(group))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_secret_is_shown_by_nothing(group: type[Group]) -> None:
+    for field in dataclasses.fields(group):  # type: ignore[arg-type]
+        assert field.repr is not isinstance(declared(group)[field.name], Secret), field.name
+
+
+def test_a_group_of_a_users_own_is_checked_and_listed_like_ours() -> None:
+    """What the next groups need: one dataclass, and one more base of the settings."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Access(Group):
+        title: ClassVar = "Access"
+
+        api_key: Annotated[str | None, Secret("Key.")] = dataclasses.field(default=None, repr=False)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class More(Settings, Access):
+        pass
+
+    assert groups_of(More) == [*groups_of(Settings), Access]
+    assert More(api_key="secret").api_key == "secret"
+    assert "secret" not in repr(More(api_key="secret"))
+    with pytest.raises(OptionError, match=r"^api_key must be letters"):
+        More(api_key="two words")
+    with pytest.raises(OptionError, match=r"^max_rooms must be"):
+        More(max_rooms=0)
+    assert [parameter.name for parameter in parameters(Access)] == ["api_key", "api_key_file"]
+
+
+SECRET = "do-not-show-this"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (f"{SECRET}\nmore\n", "has more than one line"),
+        ("", "is empty"),
+        (" \n", "is empty"),
+        (SECRET * 2000, "is too long"),
+        (f"{SECRET} {SECRET}", "--publish-token must be letters"),
+        (b"\xff\xfe" + SECRET.encode(), "must name a file of text"),
+        (None, "cannot be read: no such file or directory"),
+    ],
+)
+def test_a_secret_file_that_holds_no_secret_is_named_and_not_shown(
+    tmp_path: Path,
+    content: str | bytes | None,
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setattr("sys.argv", ["trioecho", "serve", "--publish-token-file", str(file)])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    said = capsys.readouterr().err
+    assert exited.value.code == (1 if content is None else 2)
+    assert said.startswith("trioecho: --publish-token") and said.count("\n") == 1
+    assert problem in said and SECRET not in said
+    assert str(file) in said or "must be letters" in said
+
+
+def test_a_secret_is_read_from_a_file_without_the_white_space_around_it(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"  {SECRET}\n")
+    given = dict.fromkeys(declared(Web)) | {"publish_token": None, "publish_token_file": file}
+    assert taken(Web, given)["publish_token"] == SECRET
+    with pytest.raises(OptionError, match="publish_token_file"):
+        taken(Web, given | {"publish_token": SECRET})
+
+
+def test_the_reference_lists_every_option_of_serve() -> None:
+    text = options_reference()
+    for name, parameter in serve_parameters().items():
+        (line,) = [line for line in text.splitlines() if re.match(rf"\| `{parameter.opts[0]}[ `]", line)]
+        assert f"`{parameter.envvar}`" in line
+        if name in {field.name for field in dataclasses.fields(Settings)}:
+            assert f"`{name}`" in line
+    for group in GROUPS:
+        assert f"### {group.title}\n\n|" in text
+    assert "| 4MiB |" in text and "| 5 |" in text and "seconds" in text and "bytes" in text

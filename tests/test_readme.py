@@ -28,7 +28,7 @@ from trioecho import serve
 from trioecho.cli import app
 from trioecho.cli.client.client import DEFAULT_URL
 from trioecho.cli.client.terminal import COMMANDS
-from trioecho.limits import WhenSlow
+from trioecho.settings import WhenSlow
 
 PATIENCE = 20
 """How long a chat may take (seconds) before it counts as hung."""

@@ -21,10 +21,11 @@ from trioecho.counters import Counters
 from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
 from trioecho.http.response import Response
-from trioecho.limits import Limits, OptionError
+from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, ShuttingDown, TooManyRooms
 from trioecho.rooms.subscription import Disconnected, Subscription
 from trioecho.server.serve import Server, serve
+from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import ListenError
 
 __version__ = "0.1.0"
@@ -40,15 +41,16 @@ __all__ = [
     "Disconnect",
     "Disconnected",
     "Hub",
-    "Limits",
     "ListenError",
     "NotWebSocket",
     "OptionError",
+    "Options",
     "Reconnect",
     "Rejected",
     "Request",
     "Response",
     "Server",
+    "Settings",
     "ShuttingDown",
     "Subscription",
     "TooManyRooms",

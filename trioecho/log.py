@@ -15,12 +15,23 @@ __all__ = ["log_event", "logger"]
 
 logger = logging.getLogger("trioecho")
 
+LONGEST_VALUE = 200
+"""A longer value is cut (characters): what a client chose must not fill the log."""
+
 
 def log_event(level: int, event: str, **fields: Any) -> None:
     """Log ``event`` with its values, if anybody listens at this level."""
     if logger.isEnabledFor(level):
+        fields = {name: _cut(value) for name, value in fields.items()}
         words = [event, *[f"{name}={_readable(value)}" for name, value in fields.items()]]
         logger.log(level, "%s", " ".join(words), extra={"event": event, "fields": fields})
+
+
+def _cut(value: Any) -> Any:
+    """Cut a long text, and say how much of it is missing."""
+    if not isinstance(value, str) or len(value) <= LONGEST_VALUE:
+        return value
+    return f"{value[:LONGEST_VALUE]}... ({len(value) - LONGEST_VALUE} more characters)"
 
 
 def _readable(value: Any) -> str:

@@ -20,7 +20,7 @@ from trioecho.access.origins import Origins
 from trioecho.access.presented import BadToken, offered_subprotocols
 from trioecho.access.rates import Rate
 from trioecho.access.tokens import TokenTable
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 ADA = "b68a1c59f3c2a7e51d04"
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.asked import At, PeerRequest, asked
+from helpers.asked import STRANGER, asked
 from helpers.signing import SECRET, sign
 
 from trioecho.access.gate import Authorize, Gate
 from trioecho.access.identity import ANYONE, Identity, Refusal
 from trioecho.access.options import AccessOptions
 from trioecho.access.rights import check_rights
-from trioecho.limits import OptionError
+from trioecho.http.request import Request
+from trioecho.options import OptionError
 
 ADA = "b68a1c59f3c2a7e51d04"
 BEARER = ("authorization", f"Bearer {ADA}")
 
 
-async def answer(authorize: Authorize, request: PeerRequest) -> str | int | None:
+async def answer(authorize: Authorize, request: Request) -> str | int | None:
     """Return the name of who was let in, or the status of the refusal, held against RFC 6750."""
     found = await authorize(request)
     if isinstance(found, Identity):
@@ -76,14 +78,14 @@ async def test_a_certificate_is_who_one_is() -> None:
     strict = gate(client_certificates=True)
     assert not strict.is_open
     assert await answer(strict.authorize, asked()) == 403
-    assert await answer(strict.authorize, asked(peer=At(tls_subject="CN=bo"))) == "CN=bo"
-    assert await answer(strict.authorize, asked(peer=At(tls_subject="two\nlines"))) == 403
-    assert await gate().authorize(asked(peer=At(tls_subject="CN=bo"))) is ANYONE
+    assert await answer(strict.authorize, asked(peer=replace(STRANGER, tls_subject="CN=bo"))) == "CN=bo"
+    assert await answer(strict.authorize, asked(peer=replace(STRANGER, tls_subject="two\nlines"))) == 403
+    assert await gate().authorize(asked(peer=replace(STRANGER, tls_subject="CN=bo"))) is ANYONE
 
 
 async def test_a_token_counts_before_a_certificate() -> None:
     both = gate(client_certificates=True, token={"ada": ADA})
-    peer = At(tls_subject="bo")
+    peer = replace(STRANGER, tls_subject="bo")
     assert await answer(both.authorize, asked(peer=peer)) == "bo"
     assert await answer(both.authorize, asked("/", BEARER, peer=peer)) == "ada"
     assert await answer(both.authorize, asked("/", ("authorization", "Bearer wrong"), peer=peer)) == 401

@@ -6,7 +6,7 @@ import pytest
 from helpers.asked import asked
 
 from trioecho.access.hosts import Hosts
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 def answered(hosts: Hosts, host: str | None) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioecho.access.identity import ANYONE, Identity, Refusal
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 RIGHTS: dict[bool | tuple[str, ...], set[str]] = {
     True: {"/", "/a", "/a/b"},

@@ -18,7 +18,7 @@ from helpers.signing import KINDS, SECRET, jwk, private_key, private_pem, public
 from trioecho.access import jwt as our_jwt
 from trioecho.access.jwt import Verifier
 from trioecho.access.presented import BadToken
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 def write(path: Path, content: bytes | dict[str, Any]) -> Path:

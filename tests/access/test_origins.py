@@ -6,7 +6,7 @@ import pytest
 from helpers.asked import asked
 
 from trioecho.access.origins import Origins
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 def let_in(origins: Origins, origin: str, host: str | None = "api.example.com") -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from trioecho.access.rates import Rate, TokenBucket
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trioecho.access.tokens import TokenTable, parse_token
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 ADA = "b68a1c59f3c2a7e51d04"
 BO = "0123456789-._~+/AZaz=="

@@ -12,7 +12,7 @@ from trioecho.bench.pace import NEVER, Flood, Paced
 from trioecho.bench.plan import Plan
 from trioecho.bench.stream import Stream
 from trioecho.bench.track import Faults, Track
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 from trioecho.protocol.frames import BINARY, TEXT, BadFrame, header, masked, split
 
 

@@ -16,7 +16,10 @@ from helpers.raw_peer import BINARY, TEXT, close, connected, frame, joined, requ
 from helpers.server_process import environment, running
 
 from trioecho.cli import main
-from trioecho.limits import Limits
+from trioecho.cli.declared import flags, variable
+from trioecho.cli.logs import Logging
+from trioecho.options import declared
+from trioecho.settings import Listening, Settings
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
@@ -49,6 +52,19 @@ WRONG = {
         "--ping-timeout' (env var: 'TRIOECHO_PING_TIMEOUT'): '20s' is not a number",
     ),
     "a time longer than a day": (["--shutdown-timeout", "86401"], {}, "--shutdown-timeout"),
+    "a public URL that is none": (["--public-url", "chat.example.com"], {}, "--public-url must be a URL"),
+    "a public URL with a query": (["--public-url", "https://a.example/?b"], {}, "--public-url must be a URL"),
+    "a subprotocol that is none": (["--subprotocol", "two words"], {}, "--subprotocol must be"),
+    "a subprotocol twice": (
+        ["--subprotocol", "a", "--subprotocol", "a"],
+        {},
+        "--subprotocol names 'a' twice",
+    ),
+    "an address for metrics without a port": (
+        ["--metrics-address", "127.0.0.1"],
+        {},
+        "--metrics-address must be",
+    ),
     "an unknown log format": (["--log-format", "xml"], {}, "--log-format"),
     "an unknown log level": (["--log-level", "chatty"], {}, "--log-level"),
     "a wrong environment variable": ([], {"TRIOECHO_MAX_ROOMS": "many"}, "--max-rooms"),
@@ -99,15 +115,56 @@ def test_a_host_that_is_not_ours_is_told_in_one_sentence_and_exits_with_1(host: 
     assert re.fullmatch(rf"trioecho: cannot listen on {re.escape(host)}[^\n]+\n", ended.stderr)
 
 
-def test_the_help_names_every_option_with_its_variable_and_default() -> None:
-    ended = serve("--help", variables={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+COMMANDS = ["", "serve", "client", "listen", "send", "bench"]
+
+
+def help_of(command: str, columns: int) -> str:
+    """What a command's ``--help`` prints on a terminal of this width, without colour."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "trioecho", *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env=environment(COLUMNS=str(columns), TERM="dumb", NO_COLOR="1"),
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
-    text = re.sub(r"\s+", " ", ended.stdout)
-    for name in ("host", "port", "log_format", "log_level", *Limits.__dataclass_fields__):
-        assert f"--{name.replace('_', '-')} " in text
-        assert f"TRIOECHO_{name.upper()}" in text
-    for default in ("127.0.0.1", "7890", "others", "wait", "4MiB", "1MiB", "10000", "1000", "info", "text"):
-        assert re.search(rf"default: \(?{re.escape(default)}\b", text)
+    return ended.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_help_names_every_option_with_its_variable_and_default(columns: int) -> None:
+    text = help_of("serve", columns)
+    for name, option in {**declared(Listening), **declared(Settings), **declared(Logging)}.items():
+        words = f" {flags(name, option).replace('/', ' / ')}"
+        assert re.search(rf"^ {words}( {re.escape(option.metavar)})?( |$)", text, re.MULTILINE), name
+        assert re.search(rf"env: {variable(name, option)}\]$", text, re.MULTILINE), name
+    for default in "127.0.0.1 7890 others wait 4MiB 1MiB 10000 1000 info text on 5".split():
+        assert f"default: {default}," in text
+    unwrapped = " ".join(text.split())
+    assert "SIZE is a number of bytes, or has a unit: 512KiB, 4MiB, 1GiB." in unwrapped
+    assert "SECONDS is a number without a unit: 20 or 0.5." in unwrapped
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns_and_nothing_in_it_is_cut_or_is_a_types_name(command: str) -> None:
+    text = help_of(command, 80)
+    assert text.startswith(f"Usage: trioecho {command}".rstrip() + " [OPTIONS]")
+    for line in text.splitlines():
+        assert len(line) <= 80 and line == line.rstrip()
+    for ugly in ("…", "<bool>", "<str>", "<list", "(4MiB)", "(1MiB)", "[[", "default: False", ".0]"):
+        assert ugly not in text
+
+
+def test_usage_says_which_arguments_must_be_given_and_which_may_be_several() -> None:
+    assert help_of("send", 80).splitlines()[0] == "Usage: trioecho send [OPTIONS] URL [MESSAGE]..."
+    assert help_of("client", 80).splitlines()[0] == "Usage: trioecho client [OPTIONS] [URL]"
+
+
+def test_the_help_of_all_names_each_command_with_a_sentence() -> None:
+    text = help_of("", 80)
+    for command in filter(None, COMMANDS):
+        assert re.search(rf"^  {command} +[A-Z]", text, re.MULTILINE)
 
 
 async def test_it_says_where_it_listens_in_one_line() -> None:
@@ -134,9 +191,32 @@ async def test_it_listens_on_every_host_on_one_port() -> None:
             assert came["address"].startswith("[::1]:")
 
 
-async def test_a_wildcard_address_is_told_as_one_that_can_be_used() -> None:
-    async with running("--host", "0.0.0.0") as server, joined(server.url):
-        assert server.url.startswith("ws://127.0.0.1:")
+@pytest.mark.parametrize(("host", "page"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])
+async def test_a_wildcard_address_is_logged_as_what_it_is_with_a_warning(host: str, page: str) -> None:
+    async with running("--host", host) as server:
+        listening = await server.event("listening")
+        port = listening["url"].rstrip("/").rpartition(":")[2]
+        assert listening["url"] == f"ws://{f'[{host}]' if ':' in host else host}:{port}/"
+        assert listening["page"] == f"http://{page}:{port}/"
+        warning = await server.event("message", level="warning")
+        assert host in warning["text"] and "strangers may reach the server" in warning["text"]
+        async with joined(f"ws://{page}:{port}/"):
+            pass
+
+
+async def test_a_loopback_address_is_logged_without_a_warning() -> None:
+    async with running("--host", "127.0.0.1", "--host", "::1") as server:
+        await server.event("listening", count=2)
+        async with joined(server.url):
+            await server.event("connected")
+        assert not server.find(level="warning")
+
+
+async def test_a_public_url_is_where_the_page_is() -> None:
+    async with running("--public-url", "wss://chat.example.com/rooms") as server:
+        listening = await server.event("listening")
+        assert listening["page"] == "https://chat.example.com/rooms/"
+        assert listening["url"].startswith("ws://127.0.0.1:")
 
 
 async def test_options_may_come_from_the_environment_and_the_command_line_goes_first() -> None:

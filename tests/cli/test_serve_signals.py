@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from functools import partial
+from shutil import which
 from urllib.parse import urlsplit
 
 import pytest
 import trio
 from helpers.raw_peer import BINARY, PING, PONG, TEXT, Peer, close, connected, frame, joined
 from helpers.server import serving
-from helpers.server_process import Running, running
+from helpers.server_process import Running, environment, running
 
 from trioecho import Server, serve
-from trioecho.limits import WhenSlow
+from trioecho.settings import WhenSlow
 
 MIB = 2**20
 
 SLACK = 0.7
 """How much longer than it must something may take on a busy machine (seconds)."""
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 async def read_messages_and_close(peer: Peer) -> tuple[list[bytes], int]:
@@ -54,6 +58,46 @@ async def test_the_first_signal_closes_everybody_with_1001_and_exits_with_0(numb
         stopped = await server.event("stopped")
         assert (stopped["closed"], stopped["aborted"]) == (5, 0)
         assert len(server.find("disconnected", why="shutdown", code=1001)) == 5
+
+
+@pytest.mark.skipif(which("setsid") is None, reason="no setsid to give a process a terminal of its own")
+async def test_a_closed_terminal_shuts_down_though_nothing_can_be_logged_any_more() -> None:
+    """The kernel sends SIGHUP, and whatever is written to the terminal then fails."""
+    with trio.fail_after(30):
+        master, terminal = os.openpty()
+        command = [sys.executable, "-m", "trioecho", "serve", "--port", "0"]
+        process = await trio.lowlevel.open_process(
+            ["setsid", "--ctty", *command],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(),
+        )
+        os.close(terminal)
+        line = await trio.to_thread.run_sync(os.read, master, 1000)
+        url = line.decode().partition("url=")[2].partition(" ")[0]
+        async with joined(url) as peer:
+            os.close(master)
+            assert await read_messages_and_close(peer) == ([], 1001)
+        assert await process.wait() == 0
+
+
+async def test_a_server_under_nohup_outlives_its_terminal() -> None:
+    with trio.fail_after(30):
+        command = [sys.executable, "-m", "trioecho", "serve", "--port", "0"]
+        process = await trio.lowlevel.open_process(
+            ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command], stderr=subprocess.PIPE, env=environment()
+        )
+        assert process.stderr is not None
+        line = await process.stderr.receive_some()
+        url = bytes(line).decode().partition("url=")[2].partition(" ")[0]
+        async with joined(url) as peer:
+            process.send_signal(signal.SIGHUP)
+            await peer.send(frame(PING))
+            assert await peer.read_frame() == (PONG, b"")
+            process.send_signal(signal.SIGTERM)
+            assert await read_messages_and_close(peer) == ([], 1001)
+        assert await process.wait() == 0
 
 
 async def test_the_signal_may_come_before_there_is_any_client() -> None:

@@ -24,7 +24,7 @@ from trioecho.client import (
     open_client,
     parse_address,
 )
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 @dataclass

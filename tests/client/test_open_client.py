@@ -19,7 +19,7 @@ from trioecho.client import (
     Rejected,
     open_client,
 )
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 
 async def test_text_and_binary_come_back_as_they_were() -> None:

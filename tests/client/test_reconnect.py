@@ -25,7 +25,7 @@ from trioecho.client import (
     Rejected,
     open_client,
 )
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 AT_ONCE = Reconnect(first_delay=0.001, longest_delay=0.001)
 

@@ -9,12 +9,12 @@ import trio.testing
 from helpers.streams import open_wire
 
 from trioecho.disconnect import Disconnect
-from trioecho.limits import Limits
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Encoding, Origin
 from trioecho.rooms.direct_outbox import DirectOutbox
 from trioecho.rooms.fan_out import offer
 from trioecho.rooms.outbox import State
+from trioecho.settings import Settings
 
 
 class Client:
@@ -25,7 +25,7 @@ class Client:
     def __init__(
         self,
         near: trio.abc.Stream,
-        limits: Limits,
+        limits: Settings,
         nursery: trio.Nursery,
         encoding: Encoding | None = None,
     ) -> None:

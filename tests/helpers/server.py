@@ -14,8 +14,8 @@ from helpers.log import Entry, LogBook
 from trio_websocket import open_websocket_url
 
 from trioecho import Server, serve
-from trioecho.limits import Options
 from trioecho.server.serve import Listeners
+from trioecho.settings import Options
 from trioecho.web.site import Handler
 
 __all__ = ["Serving", "serving", "unharmed"]

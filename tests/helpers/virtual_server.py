@@ -18,7 +18,7 @@ from helpers.streams import Connect, lockstep
 from helpers.traffic import Reader, Seen, by_client
 
 from trioecho import Server, serve
-from trioecho.limits import Options
+from trioecho.settings import Options
 
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

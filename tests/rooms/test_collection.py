@@ -12,7 +12,7 @@ import trio.testing
 from helpers.outbox_owner import Client, batch_of
 from helpers.streams import Connect, lockstep, small_sockets, sockets
 
-from trioecho import Hub, Limits
+from trioecho import Hub, Settings
 from trioecho.rooms.batch import Batch, Excerpt
 from trioecho.rooms.direct_outbox import DirectOutbox
 from trioecho.rooms.hub import registry_of
@@ -47,7 +47,7 @@ async def test_a_client_that_leaves_takes_its_outbox_its_wire_and_its_backlog_al
     connect: Connect, when_slow: str
 ) -> None:
     """In the middle of a write, with a queue behind it, full, and in whatever state the policy brings."""
-    limits = Limits(when_slow=when_slow, max_pending_bytes=300_000, max_message_size=1)  # type: ignore[arg-type]
+    limits = Settings(when_slow=when_slow, max_pending_bytes=300_000, max_message_size=1)  # type: ignore[arg-type]
     before = alive()
     for _ in range(3):
         async with connect() as (near, _), trio.open_nursery() as nursery:
@@ -70,7 +70,7 @@ async def test_a_client_that_leaves_takes_its_outbox_its_wire_and_its_backlog_al
 async def test_a_client_that_drains_and_then_leaves_takes_all_along(nursery: trio.Nursery) -> None:
     before = alive()
     async with lockstep() as (near, far):
-        client = Client(near, Limits(), nursery)
+        client = Client(near, Settings(), nursery)
         client.outbox.open()
         client.offer(batch_of(1, 100, 0))
         client.outbox.close(drain=True)
@@ -83,7 +83,7 @@ async def test_a_client_that_drains_and_then_leaves_takes_all_along(nursery: tri
 
 
 async def test_rooms_and_subscriptions_leave_nothing(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(), nursery)
+    hub = Hub(Settings(), nursery)
     before = alive()
     for number in range(3):
         async with hub.subscribe("/") as subscription, hub.subscribe("/") as other:
@@ -99,7 +99,7 @@ async def test_rooms_and_subscriptions_leave_nothing(nursery: trio.Nursery) -> N
 
 
 async def test_what_waits_for_a_slow_member_does_not_keep_its_sender(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(), nursery)
+    hub = Hub(Settings(), nursery)
     registry = registry_of(hub)
     async with hub.subscribe("/") as slow:
         sender = Subscriber(registry.limits)
@@ -124,7 +124,7 @@ async def test_members_of_a_failed_room_leave_nothing(
         def on_first_drop(self) -> None:
             raise RuntimeError("a bug in a member")
 
-    limits = Limits(when_slow="drop-newest", max_pending_bytes=100, max_message_size=100)
+    limits = Settings(when_slow="drop-newest", max_pending_bytes=100, max_message_size=100)
     before = alive()
     registry = Registry(limits, nursery)
     member = Faulty(limits)

@@ -15,13 +15,13 @@ from helpers.streams import Connect, lockstep, memory, read_into, small_sockets,
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trioecho.limits import Limits
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Encoding, Excerpt, Origin, excerpt
 from trioecho.rooms.fan_out import offer, offer_to_all
 from trioecho.rooms.outbox import State
 from trioecho.rooms.registry import Registry
 from trioecho.rooms.room import Room
+from trioecho.settings import Settings
 
 MIB = 2**20
 
@@ -40,14 +40,14 @@ async def test_everybody_gets_its_own_encoding_and_each_is_made_once(connect: Co
         return 2 * batch.frames
 
     encodings: list[Encoding | None] = [None, shouted, doubled] * 3
-    room = Room("/", Limits())
+    room = Room("/", Settings())
     async with AsyncExitStack() as streams, trio.open_nursery() as nursery:
         nursery.start_soon(room.broadcast)
         received = [bytearray() for _ in encodings]
         members = []
         for encoding, data in zip(encodings, received, strict=True):
             near, far = await streams.enter_async_context(connect())
-            members.append(Client(near, Limits(), nursery, encoding))
+            members.append(Client(near, Settings(), nursery, encoding))
             members[-1].outbox.open()
             room.add(members[-1])
             nursery.start_soon(read_into, data, far)
@@ -93,7 +93,7 @@ def test_an_excerpt_arrives_whole_and_in_order_wherever_the_kernel_stops(
         pieces = [view[start:end] for start, end in pairwise(ends)]
         batch = Excerpt(pieces, len(pieces))
         async with connect() as (near, far), trio.open_nursery() as nursery:
-            client, data = Client(near, Limits(), nursery), bytearray()
+            client, data = Client(near, Settings(), nursery), bytearray()
             client.outbox.open()
             for _ in range(count):
                 assert offer(client.outbox, batch)
@@ -114,7 +114,7 @@ def test_an_excerpt_arrives_whole_and_in_order_wherever_the_kernel_stops(
 async def test_senders_who_never_read_hold_what_they_wait_for_once(connect: Connect) -> None:
     """200 talk and none of them reads: each is sent everything but its own, and no copy of it is kept."""
     count, size, rounds = 200, 3_500, 10
-    limits = Limits(when_slow="drop-newest", max_pending_bytes=64 * MIB)
+    limits = Settings(when_slow="drop-newest", max_pending_bytes=64 * MIB)
     async with AsyncExitStack() as streams, trio.open_nursery() as nursery:
         registry = Registry(limits, nursery)
         members = []
@@ -148,7 +148,7 @@ async def test_a_copy_is_made_only_to_write_it() -> None:
     whole = bytes(MIB)
     view = memoryview(whole)
     async with small_sockets() as (near, _), trio.open_nursery() as nursery:
-        client = Client(near, Limits(), nursery)
+        client = Client(near, Settings(), nursery)
         client.outbox.open()
         tracemalloc.start()
         try:

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioecho.disconnect import FULL
-from trioecho.limits import Limits, WhenSlow
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.fan_out import offer_to_all
 from trioecho.rooms.outbox import Outbox
+from trioecho.settings import Settings, WhenSlow
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -50,7 +50,7 @@ class Play:
 
 
 async def play(
-    connect: Connect, limits: Limits, moves: list[Move], check: Callable[[Outbox], None], *, late: int = 0
+    connect: Connect, limits: Settings, moves: list[Move], check: Callable[[Outbox], None], *, late: int = 0
 ) -> tuple[Play, Client]:
     """
     Play ``moves`` and then let the client read the rest; ``check`` is called after every move.
@@ -111,7 +111,7 @@ async def play(
 def test_it_stays_in_its_bound_and_every_message_is_sent_dropped_or_unsent(
     connect: Connect, when_slow: WhenSlow, moves: list[Move], late: int
 ) -> None:
-    limits = Limits(when_slow=when_slow, max_pending_bytes=3_000, max_message_size=3_000)
+    limits = Settings(when_slow=when_slow, max_pending_bytes=3_000, max_message_size=3_000)
     largest = max([batch_of(count, size, 99).cost for what, count, size in moves if what in OFFERS] or [0])
 
     def check(outbox: Outbox) -> None:
@@ -142,7 +142,7 @@ def test_it_stays_in_its_bound_and_every_message_is_sent_dropped_or_unsent(
 @settings(max_examples=60)
 @given(moves)
 def test_written_now_or_later_the_client_gets_the_same_bytes(moves: list[Move]) -> None:
-    limits = Limits(max_pending_bytes=2**30)
+    limits = Settings(max_pending_bytes=2**30)
     expected: bytes | None = None
     for connect in (sockets, small_sockets, memory, lockstep):
         result, client = trio.run(lambda connect=connect: play(connect, limits, moves, lambda _: None))  # type: ignore[misc]

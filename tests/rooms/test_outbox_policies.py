@@ -15,11 +15,11 @@ from helpers.outbox_owner import Client, batch_of
 from helpers.streams import lockstep, read_into, small_sockets
 
 from trioecho.disconnect import FULL
-from trioecho.limits import Limits, WhenSlow
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.fan_out import offer
 from trioecho.rooms.outbox import Outbox, State
 from trioecho.rooms.subscriber import Subscriber
+from trioecho.settings import Settings, WhenSlow
 
 POLICIES: list[WhenSlow] = ["wait", "disconnect", "drop-oldest", "drop-newest"]
 
@@ -30,7 +30,7 @@ def stuck(nursery: trio.Nursery) -> Callable[..., Client]:
 
     def make(when_slow: WhenSlow, bound: int) -> Client:
         near, _ = trio.testing.lockstep_stream_pair()
-        limits = Limits(when_slow=when_slow, max_pending_bytes=bound, max_message_size=1)
+        limits = Settings(when_slow=when_slow, max_pending_bytes=bound, max_message_size=1)
         client = Client(near, limits, nursery)
         client.outbox.open()
         return client
@@ -70,7 +70,7 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
 ) -> None:
     """Otherwise a reader that trickles would hold its room for ever."""
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        client = Client(near, Limits(max_pending_bytes=2 * COST, max_message_size=1), nursery)
+        client = Client(near, Settings(max_pending_bytes=2 * COST, max_message_size=1), nursery)
         client.outbox.open()
         assert await fill(client, 3) == [True, True, False]
         began = client.outbox.full_since
@@ -91,7 +91,7 @@ async def test_who_was_full_is_not_forgiven_before_it_has_caught_up(
 
 async def test_the_room_is_told_also_when_one_write_took_all(nursery: trio.Nursery) -> None:
     async with lockstep() as (near, far):
-        client = Client(near, Limits(max_pending_bytes=1, max_message_size=1), nursery)
+        client = Client(near, Settings(max_pending_bytes=1, max_message_size=1), nursery)
         client.outbox.open()
         assert await fill(client, 2) == [True, False]
         assert await far.receive_some() == batch_of(1, 100, 0).frames
@@ -130,7 +130,7 @@ async def test_drop_newest_keeps_what_is_there(stuck: Callable[..., Client]) -> 
 )
 async def test_what_a_client_gets_that_comes_back(when_slow: WhenSlow, arrived: list[int]) -> None:
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        limits = Limits(when_slow=when_slow, max_pending_bytes=3 * COST, max_message_size=1)
+        limits = Settings(when_slow=when_slow, max_pending_bytes=3 * COST, max_message_size=1)
         client = Client(near, limits, nursery)
         client.outbox.open()
         await fill(client, 10)
@@ -154,7 +154,7 @@ async def test_an_empty_outbox_takes_any_batch(stuck: Callable[..., Client]) -> 
 async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
     size = 100_000
     async with small_sockets() as (near, _), trio.open_nursery() as nursery:
-        client = Client(near, Limits(max_pending_bytes=size, max_message_size=size), nursery)
+        client = Client(near, Settings(max_pending_bytes=size, max_message_size=size), nursery)
         client.outbox.open()
         assert client.offer(batch_of(1, size, 0))
         assert size // 2 < client.outbox.pending_bytes < size
@@ -170,7 +170,7 @@ async def test_what_the_kernel_left_of_a_batch_is_pending() -> None:
 
 async def test_an_outbox_goes_through_four_states_and_back_while_it_lives() -> None:
     async with small_sockets() as (near, far), trio.open_nursery() as nursery:
-        client = Client(near, Limits(), nursery)
+        client = Client(near, Settings(), nursery)
         outbox = client.outbox
         seen = [outbox.state]  # the handshake is being answered
         outbox.open()
@@ -198,7 +198,7 @@ async def test_an_outbox_goes_through_four_states_and_back_while_it_lives() -> N
 
 
 async def test_a_receiver_is_woken_without_a_batch_only_if_it_waits(nursery: trio.Nursery) -> None:
-    outbox = Outbox(Subscriber(Limits()), Limits())
+    outbox = Outbox(Subscriber(Settings()), Settings())
     received: list[Batch | None] = []
 
     async def receive() -> None:
@@ -225,7 +225,7 @@ async def test_a_receiver_is_woken_without_a_batch_only_if_it_waits(nursery: tri
 
 async def test_an_outbox_that_drains_delivers_what_it_has_and_takes_no_more() -> None:
     async with lockstep() as (near, far), trio.open_nursery() as nursery:
-        client = Client(near, Limits(), nursery)
+        client = Client(near, Settings(), nursery)
         client.outbox.open()
         await fill(client, 2)
         client.outbox.close(drain=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioecho.limits import Audience
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.recipients import recipients_of
+from trioecho.settings import Audience
 
 MEMBERS = ["Ada", "Bo", "Cy", "never says a word"]
 

@@ -11,7 +11,7 @@ from helpers.streams import lockstep, memory
 from helpers.virtual_server import served
 
 import trioecho
-from trioecho import Disconnected, Hub, Limits, ShuttingDown, TooManyRooms
+from trioecho import Disconnected, Hub, Settings, ShuttingDown, TooManyRooms
 from trioecho.disconnect import BUG
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Origin
@@ -23,7 +23,7 @@ SMALL = {"max_pending_bytes": 1_000, "max_message_size": 1_000}
 
 
 async def test_a_room_that_is_held_outlives_its_members(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(max_rooms=1), nursery)
+    hub = Hub(Settings(max_rooms=1), nursery)
     registry = registry_of(hub)
     with registry.hold("/news") as room:
         assert hub.rooms == {"/news": 0}
@@ -45,7 +45,7 @@ async def test_a_room_that_is_held_outlives_its_members(nursery: trio.Nursery) -
 
 
 async def test_a_room_goes_on_for_its_members_when_it_is_no_longer_held(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(), nursery)
+    hub = Hub(Settings(), nursery)
     with registry_of(hub).hold("/"):
         subscribing = hub.subscribe("/")
         subscription = await subscribing.__aenter__()
@@ -65,7 +65,7 @@ class FaultySubscriber(Subscriber):
 async def test_after_a_failure_the_room_starts_anew(nursery: trio.Nursery) -> None:
     """The application's subscription stays in its block: the room must not wait for it to be left."""
     book = LogBook()
-    hub = Hub(Limits(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
+    hub = Hub(Settings(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
     registry = registry_of(hub)
     with kept_log(book):
         async with hub.subscribe("/") as subscription:
@@ -95,7 +95,7 @@ async def test_after_a_failure_the_room_starts_anew(nursery: trio.Nursery) -> No
 async def test_publishers_who_wait_when_a_room_fails_are_told_that_nobody_was_reached(
     nursery: trio.Nursery,
 ) -> None:
-    hub = Hub(Limits(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
+    hub = Hub(Settings(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
     faulty = FaultySubscriber(registry_of(hub).limits)
     faulty.room = registry_of(hub).enter("/", faulty)
     counts: list[int] = []
@@ -164,7 +164,7 @@ async def test_after_a_shutdown_nothing_can_be_published_or_subscribed_to() -> N
 
 
 async def test_who_enters_while_rooms_drain_finds_a_room_that_takes_nothing(nursery: trio.Nursery) -> None:
-    registry = Registry(Limits(), nursery)
+    registry = Registry(Settings(), nursery)
     await registry.drain(trio.current_time() + 1)
     member = Subscriber(registry.limits)
     member.room = registry.enter("/late", member)

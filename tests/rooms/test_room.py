@@ -11,13 +11,13 @@ from helpers.streams import memory
 from helpers.traffic import Seen
 from helpers.virtual_server import served
 
-from trioecho.limits import Audience, Limits
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.fan_out import offer
 from trioecho.rooms.registry import Registry
 from trioecho.rooms.subscriber import Subscriber
 from trioecho.rooms.subscription import Subscription
+from trioecho.settings import Audience, Settings
 
 SIZE = 1000
 
@@ -80,7 +80,7 @@ async def test_everybody_sees_one_order_and_each_senders_own(to: Audience) -> No
 
 async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None:
     """Ten thousand members take tens of milliseconds; in between there are turns for everybody else."""
-    registry = Registry(Limits(), nursery)
+    registry = Registry(Settings(), nursery)
     members = crowd(registry, 10_000)
     served_at_turn = [0]
 
@@ -105,7 +105,7 @@ async def test_a_big_fan_out_lets_other_tasks_run(nursery: trio.Nursery) -> None
 @pytest.mark.parametrize("to", ["others", "everyone"])
 async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.Nursery, to: Audience) -> None:
     """Each of many senders is written something else; that must not be one long stretch either."""
-    registry = Registry(Limits(to=to), nursery)
+    registry = Registry(Settings(to=to), nursery)
     members = crowd(registry, 256)
     served = [0]
 
@@ -128,7 +128,7 @@ async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.N
 
 
 async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
-    registry = Registry(Limits(), nursery)
+    registry = Registry(Settings(), nursery)
     members = crowd(registry, 2_000)
     newcomer = Subscriber(registry.limits)
     last = members[-1]
@@ -152,7 +152,7 @@ async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nurs
 
 async def test_who_makes_room_during_the_fan_out_is_not_waited_for(nursery: trio.Nursery) -> None:
     """The first of many is full when its turn comes, and has room again before the turn of the last."""
-    registry = Registry(Limits(**BOUND), nursery)  # type: ignore[arg-type]
+    registry = Registry(Settings(**BOUND), nursery)  # type: ignore[arg-type]
     members = crowd(registry, 2_000)
     first, last = members[0], members[-1]
     for number in range(3):

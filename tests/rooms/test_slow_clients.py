@@ -12,7 +12,7 @@ from helpers.raw_peer import BINARY, TEXT, Peer, frame, joined
 from helpers.server import unharmed
 from helpers.server_process import running
 
-from trioecho.limits import Options, WhenSlow
+from trioecho.settings import Options, WhenSlow
 
 MIB = 2**20
 

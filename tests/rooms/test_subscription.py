@@ -8,7 +8,7 @@ import trio.testing
 from helpers.streams import memory
 from helpers.virtual_server import served
 
-from trioecho import Disconnected, Hub, Limits, TooManyRooms
+from trioecho import Disconnected, Hub, Settings, TooManyRooms
 
 
 async def test_a_subscription_gets_what_a_client_gets() -> None:
@@ -96,7 +96,7 @@ async def test_subscribing_needs_a_rooms_name_and_room_for_it() -> None:
 
 
 async def test_a_hub_stands_alone_with_a_nursery(nursery: trio.Nursery) -> None:
-    hub = Hub(Limits(), nursery)
+    hub = Hub(Settings(), nursery)
     async with hub.subscribe("/") as subscription:
         assert await hub.publish("/", "hello") == 1
         assert await anext(subscription) == "hello"

@@ -7,7 +7,7 @@ import trio
 from helpers.raw_peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, joined
 from helpers.server import serving, unharmed
 
-from trioecho.limits import WhenSlow
+from trioecho.settings import WhenSlow
 
 MIB = 2**20
 

@@ -19,7 +19,10 @@ from helpers.server import serving
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx")
+pytestmark = [
+    pytest.mark.proxy,
+    pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx"),
+]
 
 CONFIGURATION = """
 daemon off;

@@ -16,7 +16,7 @@ from helpers.server import serving, unharmed
 from helpers.server_process import running
 
 from trioecho import serve
-from trioecho.limits import Options
+from trioecho.settings import Options
 
 TOKEN = {"Authorization": "Bearer secret"}
 TEXT_TYPE = {"Content-Type": "text/plain"}
@@ -189,9 +189,12 @@ async def test_the_token_comes_from_the_environment_a_file_or_the_command_line(
     ("options", "problem"),
     [
         (["--publish-token", "two words"], "--publish-token must be letters"),
-        (["--publish-token-file", "/nowhere/token"], "cannot read the token from /nowhere/token"),
-        (["--publish-token-file", "/dev/null"], "--publish-token must be letters"),
-        (["--publish-token", "a", "--publish-token-file", "b"], "--publish-token-file is one way"),
+        (["--publish-token-file", "/nowhere/token"], "--publish-token-file /nowhere/token cannot be read"),
+        (["--publish-token-file", "/dev/null"], "--publish-token-file must name a file of one line"),
+        (
+            ["--publish-token", "a", "--publish-token-file", "b"],
+            "--publish-token-file and --publish-token are",
+        ),
         (["--metrics-address", "nowhere"], "--metrics-address must be HOST:PORT"),
     ],
 )

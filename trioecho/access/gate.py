@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from trioecho.access.asked import Asked
 from trioecho.access.hosts import Hosts
 from trioecho.access.identity import ANYONE, Identity, Refusal
 from trioecho.access.options import AccessOptions
 from trioecho.access.origins import Origins
 from trioecho.access.presented import CHALLENGE, BadToken, Presented, presented
 from trioecho.access.tokens import TokenTable
-from trioecho.limits import OptionError
+from trioecho.http.request import Request
+from trioecho.options import OptionError
 
 if TYPE_CHECKING:
     from trioecho.access.jwt import Verifier
@@ -45,7 +45,7 @@ class Authorize(Protocol):
     An application may hand in its own, and ask a gate from it.
     """
 
-    async def __call__(self, request: Asked, /) -> Identity | Refusal:
+    async def __call__(self, request: Request, /) -> Identity | Refusal:
         """
         Return the identity of whoever sends a request, or the response that refuses it.
 
@@ -103,12 +103,12 @@ class Gate:
                     errors.append(error)
         return errors
 
-    async def authorize(self, request: Asked, /) -> Identity | Refusal:
+    async def authorize(self, request: Request, /) -> Identity | Refusal:
         """Return whose request it is, or why it is refused; see :class:`Authorize`. A checkpoint."""
         await trio.lowlevel.checkpoint()
         return self._hosts.check(request) or self._origins.check(request) or self._identify(request)
 
-    def _identify(self, request: Asked) -> Identity | Refusal:
+    def _identify(self, request: Request) -> Identity | Refusal:
         if self._options.takes_tokens:
             cookie = self._options.token_cookie
             found = presented(request, cookie=cookie, query=self._options.allow_query_token)
@@ -116,7 +116,7 @@ class Gate:
                 return found
             if found is not None:
                 return self._owner(found)
-        if self._certificates and request.peer.tls_subject is not None:
+        if self._certificates and request.peer is not None and request.peer.tls_subject is not None:
             try:
                 return Identity(request.peer.tls_subject)
             except OptionError as error:

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from trioecho.access.asked import Asked
 from trioecho.access.identity import Refusal
-from trioecho.limits import OptionError
+from trioecho.http.request import Request
+from trioecho.options import OptionError
 
 __all__ = ["Authority", "Hosts", "asked_host", "parse_authority"]
 
@@ -65,7 +65,7 @@ def parse_authority(text: str) -> Authority | None:
     return Authority(host.removesuffix("."), None if port is None else int(port))
 
 
-def asked_host(request: Asked) -> Authority | None:
+def asked_host(request: Request) -> Authority | None:
     """Return the host a request asks for, or ``None`` if it names none, several, or none that can be."""
     values = request.values("host")
     return parse_authority(values[0].strip()) if len(values) == 1 else None
@@ -106,7 +106,7 @@ class Hosts:
             else:
                 self._names.add(authority)
 
-    def check(self, request: Asked) -> Refusal | None:
+    def check(self, request: Request) -> Refusal | None:
         """Return why the host a request asks for is refused, or ``None``."""
         values = [value for value in request.values("host") if value.strip()]
         if not self._checks or not values:

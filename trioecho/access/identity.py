@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from trioecho.access.patterns import PatternError, Patterns
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["ANYONE", "Identity", "Refusal"]
 

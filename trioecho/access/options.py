@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["AccessOptions", "Algorithm"]
 

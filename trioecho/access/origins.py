@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from trioecho.access.asked import Asked
 from trioecho.access.hosts import Authority, asked_host, parse_authority
 from trioecho.access.identity import Refusal
-from trioecho.limits import OptionError
+from trioecho.http.request import Request
+from trioecho.options import OptionError
 
 __all__ = ["SELF", "Origins"]
 
@@ -64,7 +64,7 @@ class Origins:
         """Whether pages of strangers are kept out; a cookie says nothing about who sends it otherwise."""
         return not self._every
 
-    def check(self, request: Asked) -> Refusal | None:
+    def check(self, request: Request) -> Refusal | None:
         """Return why the origin of a request is refused, or ``None``."""
         values = request.values("origin")
         if self._every or not values:
@@ -74,7 +74,7 @@ class Origins:
             return None
         return Refusal(403, "The Origin is not allowed: pages from there are not let in (--origin adds one).")
 
-    def _lets_in(self, origin: tuple[str, Authority], request: Asked) -> bool:
+    def _lets_in(self, origin: tuple[str, Authority], request: Request) -> bool:
         scheme, authority = origin
         if origin in self._exact:
             return True

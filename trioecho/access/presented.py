@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
-from trioecho.access.asked import Asked
 from trioecho.access.identity import Refusal
+from trioecho.http.request import Request
 
 __all__ = ["CHALLENGE", "BadToken", "Presented", "offered_subprotocols", "presented"]
 
@@ -61,7 +61,7 @@ class Presented:
 
 
 def presented(
-    request: Asked, *, cookie: str | None = None, query: bool = False
+    request: Request, *, cookie: str | None = None, query: bool = False
 ) -> Presented | Refusal | None:
     """
     Return the token a request presents, ``None`` if there is none, or why it is refused.
@@ -89,18 +89,18 @@ def presented(
     return Presented(*found[0])
 
 
-def offered_subprotocols(request: Asked) -> list[str]:
+def offered_subprotocols(request: Request) -> list[str]:
     """Return the subprotocols a client offers (RFC 6455, 4.1), in its order, without a token among them."""
     return [name for name in _offered(request) if not name[: len(BEARER)].lower() == BEARER]
 
 
-def _offered(request: Asked) -> list[str]:
+def _offered(request: Request) -> list[str]:
     values = request.values("sec-websocket-protocol")
     names = [name.strip(" \t") for value in values for name in value.split(",")]
     return [name for name in names if name]
 
 
-def _authorization(request: Asked) -> list[str]:
+def _authorization(request: Request) -> list[str]:
     """Other schemes are not ours: a proxy may have asked for a password of its own."""
     found = []
     for value in request.values("authorization"):
@@ -110,11 +110,11 @@ def _authorization(request: Asked) -> list[str]:
     return found
 
 
-def _subprotocols(request: Asked) -> list[str]:
+def _subprotocols(request: Request) -> list[str]:
     return [name[len(BEARER) :] for name in _offered(request) if name[: len(BEARER)].lower() == BEARER]
 
 
-def _cookies(request: Asked, cookie: str) -> list[str]:
+def _cookies(request: Request, cookie: str) -> list[str]:
     """The values of the cookies of this name (RFC 6265, 4.2.1); an empty one is one that was taken away."""
     found = []
     for value in request.values("cookie"):
@@ -128,7 +128,7 @@ def _cookies(request: Asked, cookie: str) -> list[str]:
     return found
 
 
-def _query(request: Asked) -> list[str]:
+def _query(request: Request) -> list[str]:
     """A plus stays a plus: a token may have one, and never a space."""
     found = []
     for pair in request.query.split("&"):

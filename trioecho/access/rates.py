@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["Rate", "TokenBucket"]
 

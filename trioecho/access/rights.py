@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trioecho.access.asked import Asked
 from trioecho.access.identity import Identity, Refusal
+from trioecho.http.request import Request
 
 __all__ = ["check_rights"]
 
@@ -12,7 +12,7 @@ NO_PUBLISH = Refusal(403, "Not allowed to publish in this room.")
 PUBLISH_ONLY = Refusal(403, "Not allowed to subscribe to this room: only to publish, by POST.")
 
 
-def check_rights(identity: Identity, request: Asked) -> Refusal | None:
+def check_rights(identity: Identity, request: Request) -> Refusal | None:
     """
     Return why a request for a room is refused to an identity, or ``None``.
 

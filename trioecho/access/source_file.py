@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["SourceFile"]
 

@@ -23,7 +23,8 @@ from collections.abc import Iterable, Mapping
 
 from trioecho.access.identity import Identity
 from trioecho.access.source_file import SourceFile
-from trioecho.limits import BEARER_TOKEN, OptionError
+from trioecho.option_kinds import BEARER_TOKEN
+from trioecho.options import OptionError
 
 __all__ = ["TokenTable", "parse_token"]
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["FRAME_ROOM", "Mode", "Plan"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 from trioecho.protocol.url import Address, parse_address
 
 __all__ = ["Target"]

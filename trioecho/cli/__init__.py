@@ -17,15 +17,18 @@ from trioecho.cli.bench import bench
 from trioecho.cli.client.client import client
 from trioecho.cli.client.listen import listen
 from trioecho.cli.client.send import send
+from trioecho.cli.declared import option_named
 from trioecho.cli.errors import Failure
+from trioecho.cli.help import Command, Group
 from trioecho.cli.serve import serve
 from trioecho.cli.stdio import hold_closed
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="trioecho",
+    cls=Group,
     help="A WebSocket broadcast server: what one client sends, every other client in its room gets.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,19 +53,19 @@ def trioecho(
 
 
 for command in (serve, client, listen, send, bench):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def main() -> None:
     """Run the command line and exit with its code: the entry point of the ``trioecho`` command."""
     hold_closed()
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="trioecho", standalone_mode=False)
     except Failure as failure:
         _complain(str(failure))
         status = 1
     except OptionError as error:
-        _complain(f"--{error.option.replace('_', '-')} {error.problem}")
+        _complain(f"{option_named(error.option)} {error.problem}")
         status = 2
     except KeyboardInterrupt:
         status = 130

@@ -14,7 +14,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.cli.parsing import number, whole
 from trioecho.cli.parsing import size as parse_size
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-__all__ = ["LogFormat", "LogLevel", "set_up"]
+from trioecho.cli.log_writer import LogWriter
+from trioecho.cli.stdio import STDERR
+from trioecho.option_kinds import Choice
+from trioecho.options import Group
+
+__all__ = ["Logging", "logging_to_stderr"]
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -17,16 +25,35 @@ COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "crit
 PLAIN = "\x1b[0m"
 
 
-def set_up(form: LogFormat, level: LogLevel) -> None:
-    """Send trioecho's log, and other libraries' warnings, to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(sys.stderr.isatty()))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("trioecho").setLevel(level.upper())
+@dataclass(frozen=True, kw_only=True)
+class Logging(Group):
+    """What to log, and how."""
+
+    title: ClassVar = "Log"
+
+    log_format: Annotated[LogFormat, Choice("Lines for people, or JSON.", "FORMAT", of=LogFormat)] = "text"
+    """Lines for people, or JSON lines for machines."""
+
+    log_level: Annotated[LogLevel, Choice("The least important kind to log.", "LEVEL", of=LogLevel)] = "info"
+    """The least important kind to log."""
+
+
+@contextmanager
+def logging_to_stderr(log: Logging) -> Iterator[None]:
+    """Send the log, and other libraries' warnings, to stderr; at the end, write what is queued."""
+    writer = LogWriter(STDERR)
+    writer.setFormatter(JsonFormatter() if log.log_format == "json" else TextFormatter(os.isatty(STDERR)))
+    logging.basicConfig(handlers=[writer], level=logging.WARNING, force=True)
+    logging.getLogger("trioecho").setLevel(log.log_level.upper())
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(writer)
+        writer.close()
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-01-31 23:59:59 info came address=127.0.0.1:50000 room=/``, with colour on a terminal."""
+    """``2026-01-31 23:59:59 info connected address=127.0.0.1:50000 room=/``, with colour on a terminal."""
 
     def __init__(self, colour: bool) -> None:
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,9 @@
-"""Options that several commands share, declared once as a dataclass and spread into each command."""
+"""
+Options declared as the fields of a dataclass, and spread into the commands that take it.
+
+A :class:`trioecho.options.Group` declares what an option is, and :mod:`trioecho.cli.declared` knows how it is
+typed; other dataclasses, for what only the command line knows, have typer's own declarations.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,9 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
+
+from trioecho.cli.declared import parameters, taken
+from trioecho.options import Group, groups_of
 
 __all__ = ["spread"]
 
@@ -28,8 +36,9 @@ def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[...,
 
         def spread_out(**given: Any) -> None:
             for name, group in groups.items():
-                taken = {field.name: given.pop(field.name) for field in fields(group)}
-                given[name] = group(**taken)
+                names = [parameter.name for parameter in _parameters(group)]
+                values = {name: given.pop(name) for name in names}
+                given[name] = group(**taken(group, values) if issubclass(group, Group) else values)
             command(**given)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
@@ -45,6 +54,8 @@ def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[...,
 
 
 def _parameters(group: type[Any]) -> list[inspect.Parameter]:
+    if issubclass(group, Group):
+        return [parameter for each in groups_of(group) for parameter in parameters(each)]
     hints = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(

@@ -1,4 +1,4 @@
-"""What people write on a command line, made into values: numbers, and sizes with their units."""
+"""What people write on a command line, as values: numbers, sizes with units, secrets in files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 import typer
 
 from trioecho.cli.errors import Failure
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
-__all__ = ["number", "size", "size_text", "token", "whole"]
+__all__ = ["number", "secret", "size", "size_text", "whole"]
 
 UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+MAX_SECRET_FILE = 16 * 1024
+"""A file with a longer secret is not what was meant (bytes)."""
 
 
 def whole(text: str | int) -> int:
@@ -49,24 +52,34 @@ def size_text(size: int) -> str:
     return str(size)
 
 
-def token(given: str | None, file: Path | None) -> str | None:
+def secret(option: str, given: str | None, file: Path | None) -> str | None:
     """
-    Return a token that is given itself or in a file, where white space around it is not part of it.
+    Return a secret that is given itself or as the one line of a file, without the white space around it.
 
     Raises:
         Failure: the file cannot be read.
-        OptionError: it is given in both ways, or the file holds no text.
+        OptionError: it is given in both ways, or the file does not hold one line of text. The message names
+            the file and never shows what is in it.
 
     """
     if file is None:
         return given or None
+    flag = option.replace("_", "-")
+    name = f"{option}_file"
     if given:
-        raise OptionError("publish_token_file", "is one way to give the token, and --publish-token another")
+        raise OptionError(name, f"and --{flag} are two ways to give one thing: use one of them")
     try:
-        return file.read_text(encoding="utf-8").strip()
+        with file.open("rb") as opened:
+            content = opened.read(MAX_SECRET_FILE + 1)
+        text = content.decode().strip()
     except OSError as error:
         raise Failure(
-            f"cannot read the token from {file}: {(error.strerror or str(error)).lower()}"
+            f"--{flag}-file {file} cannot be read: {(error.strerror or str(error)).lower()}"
         ) from error
     except UnicodeDecodeError:
-        raise OptionError("publish_token_file", "must name a file of text") from None
+        raise OptionError(name, f"must name a file of text, which {file} is not") from None
+    if len(content) > MAX_SECRET_FILE or len(text.splitlines()) != 1:
+        why = "is empty" if not text else "has more than one line"
+        why = "is too long" if len(content) > MAX_SECRET_FILE else why
+        raise OptionError(name, f"must name a file of one line, but {file} {why}")
+    return text

@@ -6,24 +6,21 @@ import gc
 import signal
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import cast
 
 import trio
 import typer
 
 from trioecho.cli.errors import Failure
-from trioecho.cli.logs import LogFormat, LogLevel, set_up
-from trioecho.cli.parsing import number, size, size_text, token, whole
-from trioecho.limits import Audience, Limits, Options, WhenSlow
+from trioecho.cli.logs import Logging, logging_to_stderr
+from trioecho.cli.option_groups import spread
 from trioecho.log import logger
 from trioecho.server.serve import Server
 from trioecho.server.serve import serve as run_server
+from trioecho.settings import Listening, Options, Settings
 from trioecho.transport.listeners import ListenError, open_listeners, split_address
 
 __all__ = ["serve"]
-
-DEFAULTS = Limits()
 
 COLLECTOR_THRESHOLDS = (100_000, 50, 100)
 """How seldom the cyclic garbage collector runs. With thousands of connections its default is a third of
@@ -33,177 +30,33 @@ must not do it behind its user's back."""
 SPARE_FILES = 64
 """Open files a server needs beside its connections."""
 
-WHERE, WHO, WEB, SLOW, BOUNDS, LIFE, LOGS = (
-    "Where to listen",
-    "Who gets what",
-    "Browsers, curl and machines",
-    "Slow clients",
-    "Limits",
-    "Keepalive and shutdown",
-    "Log",
-)
 
-
-WHEN_SLOW_HELP = (
-    "What happens when a client's pending bytes reach the bound. wait: its room waits for it;"
-    " disconnect: it is disconnected; drop-oldest, drop-newest: its messages are dropped, and counted."
-)
-
-
-def option(name: str, panel: str, help: str, **more: Any) -> Any:
-    """Declare one option: its flag, its environment variable, its group in the help."""
-    variable = f"TRIOECHO_{name.upper()}"
-    flag = f"--{name.replace('_', '-')}"
-    return typer.Option(flag, envvar=variable, rich_help_panel=panel, help=help, **more)
-
-
-def seconds(name: str, panel: str, help: str) -> Any:
-    """Declare an option in seconds."""
-    return option(name, panel, help, metavar="SECONDS", parser=number)
-
-
-def switch(name: str, help: str) -> Any:
-    """Declare an option that is on or off, among those for plain HTTP."""
-    return typer.Option(
-        f"--{name}/--no-{name}", envvar=f"TRIOECHO_{name.upper()}", rich_help_panel=WEB, help=help
-    )
-
-
-def size_option(name: str, panel: str, help: str, default: int) -> Any:
-    """Declare an option that is a size."""
-    return option(name, panel, help, metavar="SIZE", parser=size, show_default=size_text(default))
-
-
-def serve(
-    host: Annotated[
-        list[str],
-        option("host", WHERE, "Name or address to listen on; may be given several times.", metavar="HOST"),
-    ] = ["127.0.0.1"],  # noqa: B006 - typer wants a list, and nobody changes it
-    port: Annotated[
-        int,
-        option("port", WHERE, "TCP port; 0 picks a free one and says which.", metavar="PORT", parser=whole),
-    ] = 7890,
-    to: Annotated[
-        Audience,
-        option("to", WHO, "Who gets a message: the others in the room, everyone, or only its sender (echo)."),
-    ] = DEFAULTS.to,
-    prefix: Annotated[
-        str, option("prefix", WHO, "Put before every text message that is relayed.", metavar="TEXT")
-    ] = DEFAULTS.prefix,
-    page: Annotated[
-        bool, switch("page", "Give browsers a page that shows a room and talks to it.")
-    ] = DEFAULTS.page,
-    events: Annotated[
-        bool, switch("events", "Give a room as Server-Sent Events to those who accept them.")
-    ] = DEFAULTS.events,
-    stats: Annotated[bool, switch("stats", "Give a room's stats to those who accept JSON.")] = DEFAULTS.stats,
-    health: Annotated[bool, switch("health", "Answer /healthz and /readyz.")] = DEFAULTS.health,
-    metrics: Annotated[bool, switch("metrics", "Answer /metrics, for Prometheus.")] = DEFAULTS.metrics,
-    metrics_address: Annotated[
-        str | None,
-        option(
-            "metrics_address",
-            WEB,
-            "Answer those three on an address of their own, not beside the rooms.",
-            metavar="HOST:PORT",
-        ),
-    ] = None,
-    publish_token: Annotated[
-        str | None,
-        option(
-            "publish_token",
-            WEB,
-            "Let those who send this bearer token publish by POST; better in the environment or a file,"
-            " because a command line is for all to see.",
-            metavar="TOKEN",
-        ),
-    ] = DEFAULTS.publish_token,
-    publish_token_file: Annotated[
-        Path | None, option("publish_token_file", WEB, "Read that token from a file.", metavar="FILE")
-    ] = None,
-    when_slow: Annotated[
-        WhenSlow, option("when_slow", SLOW, WHEN_SLOW_HELP, metavar="POLICY")
-    ] = DEFAULTS.when_slow,
-    max_pending_bytes: Annotated[
-        int,
-        size_option(
-            "max_pending_bytes", SLOW, "The bound: what may wait for one client.", DEFAULTS.max_pending_bytes
-        ),
-    ] = DEFAULTS.max_pending_bytes,
-    stall_limit: Annotated[
-        float, seconds("stall_limit", SLOW, "With wait: how long one client may hold up its room.")
-    ] = DEFAULTS.stall_limit,
-    max_message_size: Annotated[
-        int,
-        size_option("max_message_size", BOUNDS, "Largest message from a client.", DEFAULTS.max_message_size),
-    ] = DEFAULTS.max_message_size,
-    max_connections: Annotated[
-        int, option("max_connections", BOUNDS, "Connections at one time.", metavar="N", parser=whole)
-    ] = DEFAULTS.max_connections,
-    max_rooms: Annotated[
-        int,
-        option("max_rooms", BOUNDS, "Rooms at one time; a room is a URL's path.", metavar="N", parser=whole),
-    ] = DEFAULTS.max_rooms,
-    handshake_timeout: Annotated[
-        float, seconds("handshake_timeout", BOUNDS, "For a client's request to arrive.")
-    ] = DEFAULTS.handshake_timeout,
-    ping_interval: Annotated[
-        float, seconds("ping_interval", LIFE, "Between pings to a client; 0 turns pings off.")
-    ] = DEFAULTS.ping_interval,
-    ping_timeout: Annotated[
-        float, seconds("ping_timeout", LIFE, "For a sign of life after a ping; 0 turns pings off.")
-    ] = DEFAULTS.ping_timeout,
-    shutdown_timeout: Annotated[
-        float, seconds("shutdown_timeout", LIFE, "For a graceful shutdown; who is left then is cut.")
-    ] = DEFAULTS.shutdown_timeout,
-    log_format: Annotated[LogFormat, option("log_format", LOGS, "Lines for people, or JSON.")] = "text",
-    log_level: Annotated[LogLevel, option("log_level", LOGS, "How much to log.")] = "info",
-) -> None:
+@spread(listening=Listening, settings=Settings, log=Logging)
+def serve(*, listening: Listening, settings: Settings, log: Logging) -> None:
     """
     Serve rooms over WebSocket: what one client sends, every other client in its room gets.
 
-    The URL's path is the room. Ctrl-C (or SIGTERM) shuts down gracefully, a second one at once.
+    The URL's path is the room. Ctrl-C, SIGTERM or a closed terminal shuts down gracefully, a second signal
+    at once.
     """
-    options = Options(
-        to=to,
-        prefix=prefix,
-        when_slow=when_slow,
-        max_pending_bytes=max_pending_bytes,
-        stall_limit=stall_limit,
-        max_message_size=max_message_size,
-        max_connections=max_connections,
-        max_rooms=max_rooms,
-        handshake_timeout=handshake_timeout,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        shutdown_timeout=shutdown_timeout,
-        page=page,
-        events=events,
-        stats=stats,
-        health=health,
-        metrics=metrics,
-        publish_token=token(publish_token, publish_token_file),
-    )
-    Limits(**options)
-    set_up(log_format, log_level)
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
-    _allow_files(max_connections + SPARE_FILES)
-    try:
-        status = trio.run(_serve_until_signalled, host, port, metrics_address, options)
-    except ListenError as error:
-        raise Failure(str(error)) from error
+    with logging_to_stderr(log):
+        _allow_files(settings.max_connections + SPARE_FILES)
+        try:
+            status = trio.run(_serve_until_signalled, listening, settings)
+        except ListenError as error:
+            raise Failure(str(error)) from error
     raise typer.Exit(status)
 
 
-async def _serve_until_signalled(
-    host: list[str], port: int, metrics_address: str | None, options: Options
-) -> int:
+async def _serve_until_signalled(listening: Listening, settings: Settings) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        metrics = None if metrics_address is None else split_address(metrics_address)
-        listeners = await open_listeners(host, port)
+    with trio.open_signal_receiver(*_ending_signals()) as signals:
+        metrics = None if listening.metrics_address is None else split_address(listening.metrics_address)
+        listeners = await open_listeners(listening.host, listening.port)
         metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
         async with trio.open_nursery() as nursery:
+            options = cast(Options, vars(settings))
             run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
             server = await nursery.start(run)
             await anext(signals)
@@ -213,6 +66,21 @@ async def _serve_until_signalled(
             logger.warning("stopped at once: clients were cut without a close frame")
             return 128 + second
     return 0
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """
+    Return the signals that shut the server down.
+
+    SIGHUP, which a closed terminal sends, is one of them: there is nothing to reload, and a server that
+    nobody sees any more should not go on. Once there are files to read again, SIGHUP leaves this list.
+    Under ``nohup``, which ignores SIGHUP, the server goes on.
+    """
+    ending = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        ending.append(hangup)
+    return ending
 
 
 async def _shut_down(server: Server, scope: trio.CancelScope) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-__all__ = ["STDIN", "STDOUT", "hold_closed", "read_some", "write_all"]
+__all__ = ["STDERR", "STDIN", "STDOUT", "hold_closed", "read_some", "write_all"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 

@@ -14,7 +14,7 @@ from trioecho.client.errors import (
 from trioecho.client.options import ClientOptions, Options
 from trioecho.client.reconnect import Reconnect
 from trioecho.client.state import Change, Connected, Reconnecting
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 from trioecho.protocol.url import Address, basic_credentials, parse_address
 
 __all__ = [

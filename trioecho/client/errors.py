@@ -2,7 +2,7 @@
 What goes wrong between a client and its server, as exceptions whose text is one clear sentence.
 
 Everything raised for a reason outside the program derives from :class:`ClientError`; a wrong argument is an
-:class:`~trioecho.limits.OptionError` instead, raised before anything is sent.
+:class:`~trioecho.options.OptionError` instead, raised before anything is sent.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from trioecho.client.dial import IPVersion
 from trioecho.client.proxy import parse_proxy
 from trioecho.client.reconnect import Reconnect
 from trioecho.client.state import Change
-from trioecho.limits import GIB, LONGEST_WAIT, MIB, OptionError
+from trioecho.limits import GIB, LONGEST_WAIT, MIB
+from trioecho.options import OptionError
 
 __all__ = ["ClientOptions", "Options"]
 

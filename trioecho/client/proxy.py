@@ -10,7 +10,7 @@ import trio
 
 from trioecho.client.errors import ConnectFailed, Rejected
 from trioecho.client.handshake import MAX_HEAD, exchange
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 from trioecho.protocol.escape import quote
 from trioecho.protocol.url import Address, basic_credentials
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from trioecho.client.close_info import CloseInfo
 from trioecho.client.errors import CertificateNotTrusted, ConnectFailed, NotWebSocket, Rejected
-from trioecho.limits import LONGEST_WAIT, OptionError
+from trioecho.limits import LONGEST_WAIT
+from trioecho.options import OptionError
 
 __all__ = ["Reconnect"]
 

@@ -17,7 +17,7 @@ import trio
 
 from trioecho.http.request import Request, judge
 from trioecho.http.response import HTTPError, Response, error_response
-from trioecho.limits import Limits
+from trioecho.settings import Settings
 
 __all__ = ["Exchange"]
 
@@ -56,7 +56,7 @@ NOT_ALL = error_response(400, "The body ended before it was complete.")
 class Exchange:
     """One request and its answer. ``early`` is what has been read of the request already."""
 
-    def __init__(self, transport: trio.abc.Stream, limits: Limits, early: bytes = b"") -> None:
+    def __init__(self, transport: trio.abc.Stream, limits: Settings, early: bytes = b"") -> None:
         self._transport = transport
         self._limits = limits
         self._head = bytearray(early)

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["Address", "basic_credentials", "parse_address"]
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import trio
 
-from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch, Buffer, Encoding
 from trioecho.rooms.outbox import Outbox, Owner, State
+from trioecho.settings import Settings
 from trioecho.transport.wire import Wire
 
 __all__ = ["DirectOutbox"]
@@ -45,7 +45,9 @@ class DirectOutbox(Outbox):
 
     __slots__ = ("_writing", "_writing_cost", "_writing_count", "wire")
 
-    def __init__(self, owner: Owner, limits: Limits, wire: Wire, *, encoding: Encoding | None = None) -> None:
+    def __init__(
+        self, owner: Owner, limits: Settings, wire: Wire, *, encoding: Encoding | None = None
+    ) -> None:
         super().__init__(owner, limits)
         self.encoding = encoding
         self.wire: Wire | None = wire

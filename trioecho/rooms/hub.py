@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trioecho.limits import Limits
 from trioecho.protocol import frames
 from trioecho.protocol.room_name import check_room_name
 from trioecho.rooms.registry import Registry, ShuttingDown, TooManyRooms
 from trioecho.rooms.subscriber import Subscriber
 from trioecho.rooms.subscription import Subscription
+from trioecho.settings import Settings
 
 __all__ = ["Hub", "ShuttingDown", "TooManyRooms", "registry_of"]
 
@@ -27,7 +27,7 @@ class Hub:
     A hub needs no server: made with limits and a nursery it serves the tasks of one application.
     """
 
-    def __init__(self, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(self, limits: Settings, nursery: trio.Nursery) -> None:
         self._registry = Registry(limits, nursery)
 
     @property

@@ -28,8 +28,8 @@ from typing import Protocol
 import trio
 
 from trioecho.disconnect import FULL, Disconnect
-from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch, Encoding
+from trioecho.settings import Settings
 
 __all__ = ["Outbox", "Owner", "State"]
 
@@ -90,7 +90,7 @@ class Outbox:
         "state",
     )
 
-    def __init__(self, owner: Owner, limits: Limits) -> None:
+    def __init__(self, owner: Owner, limits: Settings) -> None:
         self.state = State.QUEUEING
         self.encoding: Encoding | None = None
         self.pending_bytes = self.sent = self.dropped = self._discarded = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trioecho.limits import Audience
 from trioecho.rooms.batch import Batch, Buffer, Origin, excerpt
+from trioecho.settings import Audience
 
 __all__ = ["Recipients", "recipients_of"]
 

@@ -17,10 +17,10 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.disconnect import BUG, SHUTDOWN
-from trioecho.limits import Limits
 from trioecho.log import logger
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.room import Member, Room
+from trioecho.settings import Settings
 
 __all__ = ["Registry", "ShuttingDown", "TooManyRooms"]
 
@@ -44,7 +44,7 @@ class Registry:
 
     """
 
-    def __init__(self, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(self, limits: Settings, nursery: trio.Nursery) -> None:
         self.limits = limits
         self.counters = Counters()
         self.draining = False

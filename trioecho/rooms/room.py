@@ -28,12 +28,12 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.disconnect import SLOW
-from trioecho.limits import Limits
 from trioecho.rooms.batch import Batch, Encoding, Origin
 from trioecho.rooms.fan_out import fan_out, offer
 from trioecho.rooms.inbox import Inbox
 from trioecho.rooms.outbox import Outbox, Owner
 from trioecho.rooms.recipients import recipients_of
+from trioecho.settings import Settings
 
 __all__ = ["Member", "Room"]
 
@@ -85,7 +85,7 @@ class Room:
     """
 
     def __init__(
-        self, name: str, limits: Limits, counters: Counters | None = None, *, draining: bool = False
+        self, name: str, limits: Settings, counters: Counters | None = None, *, draining: bool = False
     ) -> None:
         self.name = name
         self.members: dict[Member, Outbox] = {}

@@ -6,10 +6,10 @@ import logging
 from typing import ClassVar
 
 from trioecho.disconnect import Disconnect
-from trioecho.limits import Limits
 from trioecho.log import log_event
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
+from trioecho.settings import Settings
 
 __all__ = ["Subscriber"]
 
@@ -30,7 +30,7 @@ class Subscriber:
     kind: ClassVar = "application"
     room: Room
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Settings) -> None:
         self.outbox = Outbox(self, limits)
         self.why: Disconnect | None = None
         self._limits = limits

@@ -16,13 +16,14 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.disconnect import ABORTED, SHUTDOWN
-from trioecho.limits import Limits, OptionError, Options
 from trioecho.log import log_event
+from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.acceptor import Acceptor
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
+from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import close_listeners, open_listeners, split_address, url_of
 from trioecho.web.monitoring import monitoring_pages
 from trioecho.web.page import load_page
@@ -110,7 +111,7 @@ async def serve(
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
             :class:`Response`.
         task_status: for ``nursery.start``.
-        options: the fields of :class:`trioecho.Limits`, which has their defaults and reasons.
+        options: the fields of :class:`trioecho.Settings`, which has their defaults and reasons.
 
     Raises:
         OptionError: an option has a value that cannot work.
@@ -119,7 +120,7 @@ async def serve(
     Cancelling it closes every connection at once, without close frames, and leaves nothing behind.
 
     """
-    limits = Limits(**options)
+    limits = Settings(**options)
     handlers = _checked(http_handlers or {})
     metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:

@@ -8,8 +8,8 @@ asked of it, it is one test of a flag for each read, however many messages that 
 from __future__ import annotations
 
 from trioecho.counters import Counters
-from trioecho.limits import Limits
 from trioecho.protocol.frames import TEXT, data_frame, payloads
+from trioecho.settings import Settings
 
 __all__ = ["Inbound"]
 
@@ -19,7 +19,7 @@ class Inbound:
 
     __slots__ = ("_counters", "_prefix")
 
-    def __init__(self, limits: Limits, counters: Counters) -> None:
+    def __init__(self, limits: Settings, counters: Counters) -> None:
         self._counters = counters
         self._prefix = limits.prefix.encode()
 

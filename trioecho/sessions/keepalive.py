@@ -12,8 +12,8 @@ from collections import deque
 import trio
 
 from trioecho.disconnect import DEAD
-from trioecho.limits import Limits
 from trioecho.sessions.base_connection import BaseConnection
+from trioecho.settings import Settings
 
 __all__ = ["Keepalive"]
 
@@ -26,7 +26,7 @@ class Keepalive:
     ratio of the two.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Settings) -> None:
         self._limits = limits
         # When each client's next ping is due, and which answers are: (due, asked, client).
         self._pings: dict[BaseConnection, float] = {}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import trio
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["ListenError", "close_listeners", "open_listeners", "split_address", "url_of"]
 

@@ -8,7 +8,7 @@ import shlex
 from urllib.parse import quote
 
 from trioecho.http.request import Request
-from trioecho.limits import Limits
+from trioecho.settings import Settings
 
 __all__ = ["help_text"]
 
@@ -16,7 +16,7 @@ HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 """A Host header that may be repeated in an answer; another is replaced."""
 
 
-def help_text(request: Request, limits: Limits) -> str:
+def help_text(request: Request, limits: Settings) -> str:
     """Return a few lines about the room that was asked for."""
     host = request.header("host") or ""
     if HOST.fullmatch(host) is None:

@@ -159,5 +159,5 @@ def test_help_is_in_groups_with_defaults() -> None:
         command("client", "--help"), capture_output=True, text=True, check=True, env=ENVIRONMENT
     ).stdout
     for group in ("When to end", "Messages", "Request", "TLS", "Network", "Staying connected", "Limits"):
-        assert f"─ {group} ─" in help
-    assert "[default: 10.0]" in help
+        assert f"\n{group}:\n" in help
+    assert "[default: 10]" in help

@@ -14,7 +14,7 @@ from websockets.sync.server import ServerConnection
 from trioecho.bench.target import Target
 from trioecho.cli.client.connect_options import Connecting
 from trioecho.client import ClientOptions, open_client, parse_address
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 SECRET = "s3cr3t"
 

@@ -22,7 +22,7 @@ from trioecho.client import (
     open_client,
     parse_address,
 )
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["room_name", "run"]
 

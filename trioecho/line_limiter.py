@@ -1,0 +1,73 @@
+"""
+A limit on the log lines that strangers cause.
+
+Anybody who can reach a server can make it log: a refused connection is a line, and a machine can be refused
+some thousand times a second. :func:`trioecho.log.log_event` is for what happens as often as the server's
+owner wants; a :class:`LineLimiter` for what happens as often as a stranger wants.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import trio
+
+from trioecho.log import log_event, logger
+
+__all__ = ["LINES_PER_SECOND", "LineLimiter"]
+
+LINES_PER_SECOND = 20
+"""Enough to see what goes on, and 1.7 million lines a day of each kind at worst."""
+
+SECOND = 1.0
+"""How long one count is kept (seconds)."""
+
+
+class LineLimiter:
+    """
+    Logs at most so many events of each kind a second, and then how many it left out.
+
+    A kind is an event's name, of which a program has a few. Use it inside trio, by whose clock it goes.
+    """
+
+    def __init__(self, lines_per_second: int = LINES_PER_SECOND) -> None:
+        self._most = lines_per_second
+        self._lines: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._ends = 0.0
+        self._begun = trio.Event()
+
+    def log(self, level: int, event: str, **fields: object) -> None:
+        """Log ``event`` with its values, or count that it was left out."""
+        if not logger.isEnabledFor(level):
+            return
+        now = trio.current_time()
+        if now >= self._ends:
+            self.flush()
+            self._lines.clear()
+            self._ends = now + SECOND
+        if self._lines[event] < self._most:
+            self._lines[event] += 1
+            log_event(level, event, **fields)
+        else:
+            self._left_out[event] += 1
+            self._begun.set()
+
+    def flush(self) -> None:
+        """Log what was left out so far, as at the end of the server."""
+        left_out, self._left_out = self._left_out, Counter()
+        for event, count in left_out.items():
+            log_event(logging.WARNING, "log-lines-left-out", kind=event, count=count)
+
+    async def run(self) -> None:
+        """
+        Log what was left out at the end of each second, also if nothing of its kind ever happens again.
+
+        Runs until it is cancelled, and sleeps until something has been left out.
+        """
+        while True:
+            await self._begun.wait()
+            self._begun = trio.Event()
+            await trio.sleep_until(self._ends)
+            self.flush()

@@ -1,0 +1,51 @@
+"""What the log says of where a server listens: the addresses, the page, and who may reach them."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+
+import trio
+
+from trioecho.log import log_event, logger
+from trioecho.settings import Web
+from trioecho.transport.listeners import url_of
+
+__all__ = ["log_listening"]
+
+Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
+
+
+def log_listening(listeners: Listeners, web: Web) -> None:
+    """
+    Log a line for each listener, and one more if strangers may reach the server.
+
+    The address is the one that is listened on. The page is named where a browser can open it: at the public
+    URL, or else at an address of this machine; a Unix socket and listeners in memory have none.
+    """
+    anywhere = []
+    for listener in listeners:
+        url, fields = url_of(listener), {}
+        host, port = _address(listener)
+        if web.page and (web.public_url is not None or host):
+            fields["page"] = web.public("http") or f"http{url.removeprefix('ws')}"
+        if host and ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+            anywhere.append(host)
+            scheme = url.partition("://")[0]
+            url = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        log_event(logging.INFO, "listening", url=url, **fields)
+    if anywhere:
+        logger.warning(
+            "%s means every network of this machine: strangers may reach the server (host 127.0.0.1 keeps"
+            " it to this machine)",
+            " and ".join(dict.fromkeys(anywhere)),
+        )
+
+
+def _address(listener: trio.abc.Listener[trio.abc.Stream]) -> tuple[str, int]:
+    """Return the address and port that a listener is bound to; an empty address if it is not TCP."""
+    if isinstance(listener, trio.SSLListener):
+        listener = listener.transport_listener
+    name = listener.socket.getsockname() if isinstance(listener, trio.SocketListener) else None
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("", 0)

@@ -1,0 +1,27 @@
+"""
+What can be set: one file for each group of options, :class:`Settings` for all of them together.
+
+A new group is a dataclass in a file of its own, and one more base of :class:`Settings`; a new option is a
+field there, and a line in :class:`Options`. :mod:`trioecho.options` says what follows from a declaration.
+"""
+
+from trioecho.settings.lifetime import Lifetime
+from trioecho.settings.limits import Limits
+from trioecho.settings.listening import Listening
+from trioecho.settings.relaying import Audience, Relaying
+from trioecho.settings.settings import Options, Settings
+from trioecho.settings.slow_clients import SlowClients, WhenSlow
+from trioecho.settings.web import Web
+
+__all__ = [
+    "Audience",
+    "Lifetime",
+    "Limits",
+    "Listening",
+    "Options",
+    "Relaying",
+    "Settings",
+    "SlowClients",
+    "Web",
+    "WhenSlow",
+]

@@ -1,0 +1,64 @@
+"""Options of plain HTTP: for browsers, curl and machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from trioecho.option_kinds import Secret, Switch, Url
+from trioecho.options import Group
+
+__all__ = ["Web"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web(Group):
+    """Browsers, curl and machines."""
+
+    title: ClassVar = "Browsers, curl and machines"
+
+    page: Annotated[bool, Switch("Give browsers a page that shows a room and talks to it.")] = True
+    """Serve a page to watch a room and talk in it to browsers that open the room's address."""
+
+    events: Annotated[bool, Switch("Serve rooms as Server-Sent Events to clients that accept them.")] = True
+    """Serve rooms as Server-Sent Events to clients that accept ``text/event-stream``."""
+
+    stats: Annotated[bool, Switch("Serve a room's stats to clients that accept JSON.")] = True
+    """Serve a room's stats to clients that accept ``application/json``."""
+
+    health: Annotated[bool, Switch("Answer /healthz and /readyz.")] = True
+    """Answer ``/healthz`` and ``/readyz``, for whatever watches over the process."""
+
+    metrics: Annotated[bool, Switch("Answer /metrics, for Prometheus.")] = True
+    """Answer ``/metrics`` with what Prometheus reads."""
+
+    public_url: Annotated[
+        str | None,
+        Url(
+            "Where clients reach this server, if it is behind a proxy that adds TLS or a path; the help for"
+            " curl, the page and the log then name it."
+        ),
+    ] = None
+    """
+    Where clients reach this server, as ``https://chat.example.com/`` (or ``wss://``), if that is not where it
+    listens; kept with a slash at its end, so that a room's name can follow. A server behind a proxy cannot
+    know the proxy's scheme and path, so the help for curl, the page and the log name what is said here.
+    """
+
+    publish_token: Annotated[
+        str | None,
+        Secret(
+            "Bearer token that authorizes POST. Others can see a command line: use the variable or a file."
+        ),
+    ] = field(default=None, repr=False)
+    """
+    Bearer token that authorizes publishing by POST; ``None``: nobody may. A machine that publishes is no
+    member of the room and answers to nobody in it, so the server's owner decides who may.
+    """
+
+    def public(self, scheme: str) -> str | None:
+        """:attr:`public_url` with ``http`` or ``ws`` as its scheme, or with TLS ``https`` or ``wss``."""
+        if self.public_url is None:
+            return None
+        given, _, rest = self.public_url.partition("://")
+        return f"{scheme}s://{rest}" if given in ("https", "wss") else f"{scheme}://{rest}"
