@@ -17,9 +17,8 @@ NAMES = sorted(trioecho.__all__)
 def test_every_public_name_is_there_and_explained(name: str) -> None:
     public = getattr(trioecho, name)
     own = public.__doc__
-    assert own and own.strip() and not own.startswith(f"{name}(")  # what an undocumented dataclass has
-        "a dataclass without a docstring has its signature"
-    )
+    # An undocumented dataclass has its signature for a docstring.
+    assert own and own.strip() and not own.startswith(f"{name}(")
     if inspect.isclass(public):
         for attribute, value in vars(public).items():
             if not attribute.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
