@@ -20,6 +20,7 @@ from trioecho.log import log_event
 from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.acceptor import Acceptor
+from trioecho.server.listening import log_listening
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
@@ -162,10 +163,7 @@ async def serve(
                 )
                 for listener in metrics_listeners:
                     monitoring.start_soon(monitoring_acceptor.accept_from, listener)
-                for url, in_browser in zip(server.urls, _urls(listeners, "http"), strict=True):
-                    log_event(
-                        logging.INFO, "listening", url=url, **({"page": in_browser} if limits.page else {})
-                    )
+                log_listening(listeners, limits)
                 for url in server.metrics_urls:
                     log_event(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
