@@ -1,7 +1,7 @@
 """
 Nothing of a connection waits for the cyclic garbage collector, however it ends.
 
-The collector is off here, as it nearly is in the command, so that what reference cycles hold stays, and is counted.
+The collector is off here, as it nearly is in the command, so what reference cycles hold stays and is counted.
 """
 
 from __future__ import annotations
