@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import trio
 
-from trioecho.disconnect import Disconnect
+from trioecho.disconnect import UNTAKEN, Disconnect
 from trioecho.http.exchange import TOO_LATE, Exchange
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response
@@ -192,8 +192,14 @@ class Connection(BaseConnection):
         elif not wish.only_head:
             session = EventStream(self._state, self._transport, self.peer)
         else:
-            await self._transport.send_all(HEAD)
-            await self._linger()
+            with trio.move_on_after(self._state.hub.limits.handshake_timeout) as taking:
+                await self._transport.send_all(HEAD)
+                await self._linger()
+            if taking.cancelled_caught:
+                self._state.hub.counters.refused[UNTAKEN.name] += 1
+                log_event(
+                    logging.INFO, "refused", address=self.address, why=UNTAKEN.name, reason=UNTAKEN.reason
+                )
             return None
         session.join(wish.room)
         return session

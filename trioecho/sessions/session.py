@@ -116,6 +116,7 @@ class Session(BaseConnection):
                 self._why = disconnect.CANCELLED
             elif self._why is disconnect.SHUTDOWN:
                 self._why = disconnect.ABORTED
+            self._reset = True
             raise
         finally:
             self._leave()
