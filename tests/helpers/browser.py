@@ -6,6 +6,7 @@ Its tests are not async, so the server they look at is a process of its own.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -13,11 +14,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from helpers.server_process import environment
 
-__all__ = ["ServerProcess", "chromium", "free_port"]
+__all__ = ["ServerProcess", "chromium", "free_port", "node_module"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOW = "needs Chromium and Playwright: apt-get install chromium, pip install playwright"
@@ -47,6 +49,14 @@ def chromium() -> Iterator[object]:
             browser.close()
 
 
+def node_module(path: str) -> str:
+    """Return the text of a file of a module of Node's, or skip the test and say how to get it."""
+    for folder in os.environ.get("NODE_PATH", "").split(os.pathsep):
+        if folder and (file := Path(folder, path)).exists():
+            return file.read_text(encoding="utf-8")
+    pytest.skip(f"needs {path.partition('/')[0]}: npm install it, and name its node_modules in NODE_PATH")
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
@@ -56,20 +66,22 @@ def free_port() -> int:
 class ServerProcess:
     """A server process on a port that stays the same when it is started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = [sys.executable, "-m", "trioecho", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "trioecho", "serve", "--port", str(self.port), *self._options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
         assert self._process.stderr is not None
         assert b"listening" in self._process.stderr.readline()
 
-    def stop(self) -> None:
-        """Shut it down."""
+    def stop(self) -> str:
+        """Shut it down, and return what it has logged since it listened."""
         self._process.send_signal(signal.SIGTERM)
         _, log = self._process.communicate(timeout=20)
         assert self._process.returncode == 0 and b"Traceback" not in log
+        return str(log.decode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -14,8 +13,8 @@ from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
 
-from trioecho import OptionError, Request, Response, ShuttingDown, serve
-from trioecho.http.negotiation import wanted_type
+from trioecho import OptionError, Request, Response, serve
+from trioecho.http.negotiation import preferred_type
 
 TOKEN = {"Authorization": "Bearer secret"}
 WANT_JSON = {"Accept": "application/json"}
@@ -49,7 +48,7 @@ CHROMIUM = (
     ],
 )
 def test_who_accepts_what_gets_what(accept: str | None, expected: str | None) -> None:
-    assert wanted_type(accept, [HTML, EVENTS, JSON], PLAIN) == expected
+    assert preferred_type(accept, [HTML, EVENTS, JSON], PLAIN) == expected
 
 
 async def test_every_command_line_of_the_help_works_as_it_stands() -> None:
@@ -57,7 +56,7 @@ async def test_every_command_line_of_the_help_works_as_it_stands() -> None:
         url = http_url(server.url) + "news%20of%20today/%3Cb%3E"
         text = await curl(url)
         assert text.startswith(
-            'This is trioecho, a WebSocket broadcast server, and "/news of today/<b>" one of'
+            'This is trioecho, a WebSocket broadcast server, and "/news of today/<b>" is one of'
         )
         lines = dict(re.findall(r"^  (\w+) +(.+)$", text.replace("\\\n", ""), re.MULTILINE))
         assert list(lines) == ["talk", "look", "listen", "publish", "count"]
@@ -89,7 +88,7 @@ async def test_the_help_does_not_repeat_a_host_that_is_none(host: str) -> None:
     async with serving() as server:
         answer = await fetch(server.url, headers={"Host": host})
         assert answer.status == 200
-        assert host not in answer.text and "HOST:PORT" in answer.text
+        assert host not in answer.text and "URL is the address that you asked for" in answer.text
 
 
 async def test_one_connection_carries_many_requests_and_then_becomes_a_client() -> None:
@@ -240,13 +239,9 @@ async def test_health_and_readiness_through_a_crowd_and_a_shutdown() -> None:
                 assert (crowded.status, crowded.headers["retry-after"]) == (503, "5")
 
                 # The stuck one keeps the shutdown waiting, long enough to look at it.
-                async def flood() -> None:
-                    with suppress(ShuttingDown):
-                        while True:
-                            await server.server.hub.publish("/x", bytes(2**20))
-
+                for _ in range(6):
+                    await server.server.hub.publish("/x", bytes(2**20))
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(flood)
                     nursery.start_soon(server.server.shutdown)
                     await server.event("shutting-down")
                     ready = await watcher.ask("/readyz")
@@ -324,6 +319,110 @@ async def test_a_failure_of_an_applications_handler_ends_that_connection_only() 
         assert "a bug of the application" in server.tracebacks[0]["traceback"]
         await server.server.hub.publish("/room", "still there")
         assert await other.read_frame() == (TEXT, b"still there")
+
+
+def wrong_response(what: str) -> object:
+    """Make what is no response, in one of the ways there are."""
+    match what:
+        case "nothing":
+            return None
+        case "a broken backend":
+            raise trio.BrokenResourceError("the application's own backend is gone")
+        case "a status that is none":
+            return Response(299, b"x")
+        case "an interim status":
+            return Response(100)
+        case "a header that would split the response":
+            return Response(200, headers=(("X-A", "a\r\nX-B: b"),))
+        case "a header that frames the response":
+            return Response(200, headers=(("Content-Length", "5"),))
+        case "a body that is text":
+            return Response(200, "text")  # type: ignore[arg-type]
+    return Response(204, b"a body")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "nothing",
+        "a broken backend",
+        "a status that is none",
+        "an interim status",
+        "a header that would split the response",
+        "a header that frames the response",
+        "a body that is text",
+        "a body where none may be",
+    ],
+)
+async def test_a_wrong_response_of_an_applications_handler_is_a_500_and_logged(what: str) -> None:
+    async def answers(request: Request) -> Response:
+        return wrong_response(what)  # type: ignore[return-value]
+
+    async with serving(http_handlers={"/": answers}) as server, asking(server.url) as peer:
+        answer = await peer.ask("/")
+        assert (answer.status, answer.text) == (500, "The server failed.\n")
+        assert len(server.tracebacks) == 1
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_what_is_true_only_now_is_not_to_be_cached(path: str) -> None:
+    async with serving() as server:
+        assert (await fetch(server.url, path)).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/room"])
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "DELETE", "X-OTHER"])
+async def test_a_method_that_is_none_of_ours_is_a_405_that_names_ours(method: str, path: str) -> None:
+    async with unharmed() as server, asking(server.url) as peer:
+        answer = await peer.ask(path, method=method)
+        assert answer.status == 405 and "GET" in answer.headers["allow"]
+
+
+async def test_what_is_quoted_of_a_request_is_cut() -> None:
+    async with unharmed() as server, asking(server.url) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nBad Header" + b"x" * 12_000 + b": y\r\n\r\n")
+        answer = await peer.read_answer()
+        assert answer.status == 400 and len(answer.text) < 300
+        entry = await server.event("refused", status=400)
+        assert len(str(entry)) < 600
+
+
+async def test_a_public_url_is_what_the_help_shows() -> None:
+    async with serving(public_url="https://live.example.org/rooms") as server:
+        text = (await fetch(server.url, "/news")).text
+        assert "trioecho client wss://live.example.org/rooms/news\n" in text
+        assert "curl -N -H 'Accept: text/event-stream' https://live.example.org/rooms/news\n" in text
+        assert "127.0.0.1" not in text
+
+
+async def test_behind_a_proxy_the_help_claims_no_address() -> None:
+    async with serving() as server:
+        text = (await fetch(server.url, "/news", headers={"X-Forwarded-For": "192.0.2.1"})).text
+        assert "127.0.0.1" not in text and "URL is the address that you asked for" in text
+
+
+@pytest.mark.parametrize(
+    ("offered", "spoken", "chosen"),
+    [
+        (["a", "b"], (), "a"),
+        (["a", "b"], ("b", "a"), "a"),
+        (["a", "b"], ("b",), "b"),
+        (["a"], ("b",), None),
+        ([], (), None),
+        (["bearer.secret", "a"], (), "a"),
+        (["bearer.secret"], (), None),
+        (["bearer.secret"], ("bearer.secret",), None),
+    ],
+)
+async def test_a_subprotocol_is_agreed_on(
+    offered: list[str], spoken: tuple[str, ...], chosen: str | None
+) -> None:
+    headers = {b"Sec-WebSocket-Protocol": ", ".join(offered).encode() if offered else None}
+    async with serving(subprotocols=spoken) as server, asking(server.url) as peer:
+        await peer.send(request(headers=headers))
+        answer = await peer.read_head()
+        assert answer.status == 101
+        assert answer.headers.get("sec-websocket-protocol") == chosen
 
 
 @pytest.mark.parametrize("handlers", [{"hello": len}, {"/hello": "no function"}])

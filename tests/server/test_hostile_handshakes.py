@@ -32,6 +32,10 @@ REFUSED = {
     "a target that is no path": (request(b"*"), 400),
     "a target with a fragment": (request(b"/a#b"), 400),
     "bytes over 0x7F in Host": (request(headers={b"Host": NOT_ASCII}), 400),
+    "bytes over 0x7F in the subprotocols": (request(headers={b"Sec-WebSocket-Protocol": NOT_ASCII}), 400),
+    "a subprotocol that is no token": (request(headers={b"Sec-WebSocket-Protocol": b"a, b c"}), 400),
+    "a subprotocol twice": (request(headers={b"Sec-WebSocket-Protocol": b"a, a"}), 400),
+    "no subprotocol at all": (request(headers={b"Sec-WebSocket-Protocol": b""}), 400),
     "bytes over 0x7F for the key": (request(headers={b"Sec-WebSocket-Key": NOT_ASCII}), 400),
     "bytes over 0x7F for the version": (request(headers={b"Sec-WebSocket-Version": NOT_ASCII}), 426),
     "bytes over 0x7F in a header's name": (request(headers={NOT_ASCII: b"x"}), 400),
@@ -46,7 +50,6 @@ ACCEPTED = {
     "bytes over 0x7F after Upgrade's token": request(headers={b"Upgrade": b"websocket, " + NOT_ASCII}),
     "bytes over 0x7F in Origin": request(headers={b"Origin": NOT_ASCII}),
     "bytes over 0x7F in the extensions": request(headers={b"Sec-WebSocket-Extensions": NOT_ASCII}),
-    "bytes over 0x7F in the subprotocols": request(headers={b"Sec-WebSocket-Protocol": NOT_ASCII}),
     "bytes over 0x7F in another header": request(headers={b"X-Other": NOT_ASCII}),
     "tokens in other cases": request(
         headers={b"Connection": b"keep-alive, UPGRADE", b"Upgrade": b"WebSocket"}

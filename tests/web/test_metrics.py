@@ -15,9 +15,15 @@ from trioecho.web.metrics import LAG_INTERVAL
 Samples = dict[tuple[str, ...], float]
 
 
+LAST: dict[str, str] = {}
+"""What each server was last scraped for. The process's own samples make every new scrape another one."""
+
+
 async def scrape(server: Serving) -> Samples:
-    """Return every sample, by its name and the values of its labels."""
-    text = await curl(http_url(server.url) + "metrics")
+    """Return every sample, by its name and the values of its labels; none that was kept from the last time."""
+    while (text := await curl(http_url(server.url) + "metrics")) == LAST.get(server.url):
+        pass
+    LAST[server.url] = text
     found: Samples = {}
     for family in parse(text):
         for sample in family.samples:

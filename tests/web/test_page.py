@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from helpers.browser import ServerProcess, chromium
+from helpers.browser import ServerProcess, chromium, node_module
 from websockets.sync.client import connect
 
-from trioecho.web.page import load_page
+from trioecho.http.response import Response
+from trioecho.settings import Settings
+from trioecho.web.page import Page
 
 PATIENCE = 10_000
 """How long the page may take to show something (milliseconds) before that counts as never."""
@@ -48,6 +50,10 @@ def opened(browser: Any, server: ServerProcess, room: str = "/room", **options: 
         assert not errors
     finally:
         context.close()
+
+
+def the_page() -> Response:
+    return Page().response("/room", Settings())
 
 
 def wait_connected(page: Any) -> None:
@@ -144,9 +150,11 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: 
         with connect(f"ws://{server.address}/room") as client:
             began, count = time.perf_counter(), 0
             while not enough.is_set():
-                while count < (time.perf_counter() - began) * per_second:
-                    client.send(f"message {count}")
-                    count += 1
+                # A machine with no time for so many sends fewer, and goes on in time when it is told to stop.
+                due = min(int((time.perf_counter() - began) * per_second), count + per_second // 10)
+                for number in range(count, due):
+                    client.send(f"message {number}")
+                count = due
                 time.sleep(0.002)
             client.send("the last one")
         sent.append(count + 1)
@@ -161,8 +169,8 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: 
         )
         loading = threading.Thread(target=load)
         loading.start()
-        page.locator("#sampling", has_text="this is a sample").wait_for()
         try:
+            page.locator("#sampling", has_text="this is a sample").wait_for()
             for clicks in range(1, 6):
                 page.locator("summary").click()
                 page.wait_for_function("count => delays.length >= count", arg=clicks)
@@ -174,12 +182,90 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any, server: 
         assert statistics.median(delays) < 200, delays
         shown(page, "the last one")
         page.get_by_text(f"{sent[0]:,} in all").wait_for()
-        page.get_by_text("messages were not shown").wait_for()
-        assert page.locator("#log li").count() <= 400
+        left_out = page.locator("#log li.note", has_text="messages left out here")
+        rows = page.locator("#log li").count()
+        assert left_out.count() >= 1 and rows <= 600
+        # Each gap is told at its place: what is shown on both sides of it and what it says add up.
+        sides = page.evaluate(
+            """() => [...document.querySelectorAll("#log li.note")].slice(1).map((gap) => [
+                gap.previousElementSibling, gap, gap.nextElementSibling].map((row) => row.textContent))"""
+        )
+        for before, gap, after in sides:
+            first, last = (int(re.search(r"message (\d+)$", row)[1]) for row in (before, after))  # type: ignore[index]
+            assert int(re.sub(r"\D", "", gap)) == last - first - 1
+
+
+def test_enter_sends_and_shift_enter_begins_a_line(browser: Any, server: ServerProcess) -> None:
+    with opened(browser, server) as page, connect(f"ws://{server.address}/room") as client:
+        page.keyboard.type("one")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("two")
+        page.keyboard.press("Enter")
+        assert client.recv(timeout=10) == "one\ntwo"
+        assert page.get_by_label("Message", exact=True).input_value() == ""
+
+
+def test_links_can_be_clicked_if_they_are_http(browser: Any, server: ServerProcess) -> None:
+    with opened(browser, server) as page, connect(f"ws://{server.address}/room") as client:
+        client.send("see https://example.org/a?b=1&c=(d). javascript:alert(1) ftp://x (http://two.test/)!")
+        shown(page, "https://example.org/a?b=1&c=(d")
+        links = page.evaluate(
+            "[...document.querySelectorAll('#log a')].map((a) => [a.href, a.rel, a.textContent])"
+        )
+        assert links == [
+            ["https://example.org/a?b=1&c=(d", "noopener noreferrer", "https://example.org/a?b=1&c=(d"],
+            ["http://two.test/", "noopener noreferrer", "http://two.test/"],
+        ]
+
+
+def test_it_needs_no_option_but_its_own(browser: Any) -> None:
+    server = ServerProcess("--no-stats", "--no-events", "--no-health", "--no-metrics")
+    try:
+        with opened(browser, server, "/room") as page:
+            say(page, "mine")
+            row = shown(page, "mine")
+            assert "mine" in row.inner_text()
+            page.locator("summary").click()
+            assert page.locator("dt").all_inner_texts() == ["Talk"]
+            page.wait_for_timeout(6_000)  # longer than between two requests for stats
+    finally:
+        log = server.stop()
+    assert "refused" not in log
+
+
+def test_a_browser_that_offers_a_subprotocol_gets_it(browser: Any, server: ServerProcess) -> None:
+    with opened(browser, server) as page:
+        chosen = page.evaluate(
+            """() => new Promise((resolve) => {
+                const socket = new WebSocket(location.href.replace(/^http/, "ws"), ["x", "y"]);
+                socket.onopen = () => resolve(socket.protocol);
+                socket.onclose = (event) => resolve(event.code);
+            })"""
+        )
+        assert chosen == "x"
+
+
+@pytest.mark.parametrize("said", [False, True], ids=["empty", "with messages"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360], ids=["desktop", "phone"])
+def test_axe_finds_nothing(browser: Any, server: ServerProcess, width: int, scheme: str, said: bool) -> None:
+    axe = node_module("axe-core/axe.min.js")
+    options: Any = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
+    with opened(browser, server, **options) as page, connect(f"ws://{server.address}/room") as client:
+        if said:
+            client.send("a message with https://example.org/ in it")
+            client.send(b"\x00\x01")
+            shown(page, "https://example.org/")
+            say(page, "mine")
+            shown(page, "mine")
+            page.locator("summary").click()
+        page.evaluate("source => { (0, eval)(source); }", axe)
+        found = page.evaluate("axe.run().then((results) => results.violations)")
+        assert not found, [(each["id"], each["help"], each["nodes"][0]["html"]) for each in found]
 
 
 def test_its_policy_lets_nothing_run_that_is_not_its_own(browser: Any, server: ServerProcess) -> None:
-    headers = dict(load_page().headers)
+    headers = dict(the_page().headers)
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "*" not in policy
     with opened(browser, server) as page:
@@ -197,6 +283,6 @@ def test_its_policy_lets_nothing_run_that_is_not_its_own(browser: Any, server: S
 
 
 def test_it_loads_nothing_from_elsewhere() -> None:
-    html = load_page().body.decode()
+    html = the_page().body.decode()
     assert not re.findall(r'(?:src|href|action)="(?!data:)', html)
     assert re.findall(r"https?://[^'\"]+", html) == ["http://www.w3.org/2000/svg"]

@@ -1,9 +1,12 @@
 """
-One exchange: a request read from a connection, and its answer written to it (RFC 9112, through h11).
+One exchange: a request read from a connection, and the response written to it (RFC 9112, through h11).
 
 Stricter than h11 where two readers might understand one request differently: a bare CR or LF, a folded
-header and a length that is said twice are refused. After a request that was refused nothing is read any
+header and a length that is given twice are rejected. After a request that was rejected nothing is read any
 more, so what follows it can't be taken for a request.
+
+No error is chained to another here: h11's hold the frames of its parser, and with them all that the client
+has sent, in a reference cycle that only the collector would find.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from http import HTTPStatus
 import h11
 import trio
 
-from trioecho.http.request import Request, judge
+from trioecho.http.request import Request, parse_request
 from trioecho.http.response import HTTPError, Response, error_response
+from trioecho.http.trailer import TrailerCheck
+from trioecho.protocol.escape import quote
 from trioecho.settings import Settings
 
 __all__ = ["Exchange"]
@@ -32,29 +37,41 @@ RECEIVE_BYTES = 64 * 1024
 
 IDLE_TIMEOUT = 75.0
 """How long a connection may stay silent between two requests (seconds). Longer than the 60 s for which nginx
-keeps an idle connection to us, so that it is the one who hangs up, and never with a request under way."""
+keeps an idle connection to us, so that nginx hangs up first, and never with a request under way."""
 
-ANSWER_TIMEOUT = 30.0
-"""How long a client may take to take an answer (seconds)."""
+RESPONSE_TIMEOUT = 30.0
+"""How long a client may take to read a response (seconds)."""
 
-BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-"""Answers without a body, and so without its length and type (RFC 9110, 8.6)."""
+EVENTS_A_TURN = 100
+"""How many pieces of a body are parsed before other tasks get their turn: one read can hold 10,000 chunks."""
+
+LENGTHLESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+"""Responses without a body that also have no length and type (RFC 9110, 8.6)."""
 
 ODD_LINES = re.compile(rb"\r[^\n]|[^\r]\n|\n[ \t]|\x00")
 """What no request head may hold: a bare CR, a bare LF, a folded header, a zero byte."""
+
+QUOTED = re.compile(r":? ?(?:bytearray\()?b['\"].*", re.DOTALL)
+"""Where h11's error messages quote the request: it may be a token, and it is as long as the client likes."""
+
+MAX_QUOTE = 100
+"""How much of what h11 says is repeated in a response (characters)."""
 
 TOO_LATE = error_response(408, "The request did not arrive in time.")
 NOT_HTTP = error_response(400, "This is not a valid HTTP request: it does not begin like one.")
 ODD = error_response(
     400, "This is not a valid HTTP request: its lines must end in CRLF, and none may be folded."
 )
+ODD_TRAILER = error_response(
+    400, "This is not a valid HTTP request: a trailer's lines must end in CRLF, and none may be folded."
+)
 LINE_TOO_LONG = error_response(414, f"The request line is longer than {MAX_LINE_BYTES} bytes.")
 HEAD_TOO_LARGE = error_response(431, f"The request head is larger than {MAX_HEAD_BYTES} bytes.")
-NOT_ALL = error_response(400, "The body ended before it was complete.")
+INCOMPLETE = error_response(400, "The body ended before it was complete.")
 
 
 class Exchange:
-    """One request and its answer. ``early`` is what has been read of the request already."""
+    """One request and its response. ``early`` is what has been read of the request already."""
 
     def __init__(self, transport: trio.abc.Stream, limits: Settings, early: bytes = b"") -> None:
         self._transport = transport
@@ -63,6 +80,9 @@ class Exchange:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._only_head = self._complete = False
         self._declared = 0
+        # The body: what has been read of it, and what watches for the end of one that comes in chunks.
+        self._body = bytearray()
+        self._trailer: TrailerCheck | None = None
 
     @property
     def begun(self) -> bool:
@@ -81,7 +101,7 @@ class Exchange:
         ``None``: the connection ended before the request was complete, or stayed silent after another one.
 
         Raises:
-            HTTPError: it is no request that can be served, or it came too late.
+            HTTPError: it is not a valid request, or it came too late.
 
         """
         if not first and not self.begun:
@@ -133,90 +153,128 @@ class Exchange:
 
     def _parse(self) -> Request:
         self._h11.receive_data(bytes(self._head))
+        self._head.clear()
+        event = self._next_event()
+        assert isinstance(event, h11.Request)
+        self._only_head = event.method == b"HEAD"
+        request = parse_request(event)
+        if request.has_body:
+            self._declared = int(request.header("content-length") or 0)
+            if request.header("transfer-encoding") is not None:
+                self._trailer = TrailerCheck(MAX_HEAD_BYTES + RECEIVE_BYTES)
+                self._trailer.add(self.rest)
+            request.read = self._read_body
+        self._complete = not request.has_body
+        request.early = self.rest
+        return request
+
+    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """
+        Return what h11 finds next.
+
+        Raises:
+            HTTPError: that is not valid.
+
+        """
         try:
-            event = self._h11.next_event()
-            assert isinstance(event, h11.Request)
-            self._only_head = event.method == b"HEAD"
-            found = judge(event)
-            if found.has_body:
-                self._declared = int(found.header("content-length") or 0)
-                found.read = self._read_body
-            self._complete = not found.has_body
+            return self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            error.__traceback__ = None  # it holds the parser and what was sent, in a reference cycle
-            raise HTTPError(_invalid(error)) from None
-        found.early = self.rest
-        return found
+            error.__traceback__ = None  # h11 raises an error from a frame that holds it: a cycle
+            response = _invalid(error)
+        raise HTTPError(response)
 
     async def _read_body(self) -> bytes:
         """
-        Wait for the whole body, as long as for a head.
+        Wait for the whole body, as long as for a head; a second time it is there at once.
+
+        If cancelled, nothing of it is lost.
 
         Raises:
             HTTPError: it is larger than a message may be, not valid, or too late.
 
         """
+        with trio.move_on_after(self._limits.handshake_timeout):
+            if not self._complete:
+                await self._read_pieces()
+            return bytes(self._body)
+        raise HTTPError(TOO_LATE)
+
+    async def _read_pieces(self) -> None:
+        """Read the body's pieces until the last."""
         largest = self._limits.max_message_size
         too_large = error_response(
             413, f"The body is larger than {largest} bytes, the largest message allowed here."
         )
         if self._declared > largest:
             raise HTTPError(too_large)
-        parts: list[bytes] = []
-        size = 0
-        with trio.move_on_after(self._limits.handshake_timeout):
-            if self._h11.they_are_waiting_for_100_continue:
-                go_on = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
-                await self._transport.send_all(self._h11.send(go_on) or b"")
-            try:
-                while not isinstance(event := self._h11.next_event(), h11.EndOfMessage):
-                    if isinstance(event, h11.Data):
-                        parts.append(bytes(event.data))
-                        size += len(event.data)
-                        if size > largest:
-                            raise HTTPError(too_large)
-                    else:
-                        data = await self._transport.receive_some(RECEIVE_BYTES)
-                        self._h11.receive_data(bytes(data))
-            except h11.RemoteProtocolError as error:
-                error.__traceback__ = None  # likewise
-                raise HTTPError(_invalid(error)) from None
-            except trio.BrokenResourceError as error:
-                raise HTTPError(NOT_ALL) from error
-            self._complete = True
-            return b"".join(parts)
-        raise HTTPError(TOO_LATE)
+        if self._h11.they_are_waiting_for_100_continue:
+            go_on = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+            await self._send(self._h11.send(go_on) or b"")
+        events = 0
+        while not isinstance(event := self._next_event(), h11.EndOfMessage):
+            events += 1
+            if isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > largest:
+                    raise HTTPError(too_large)
+                if events % EVENTS_A_TURN == 0:
+                    await trio.lowlevel.checkpoint()
+            else:
+                data = await self._receive()
+                if self._trailer is not None:
+                    self._trailer.add(data)
+                self._h11.receive_data(data)
+        if self._trailer is not None and not self._trailer.is_valid(len(event.headers), len(self.rest)):
+            raise HTTPError(ODD_TRAILER)
+        self._complete = True
 
-    async def answer(self, answer: Response, *, last: bool = False) -> bool:
+    async def _receive(self) -> bytes:
+        """Read some of the body; nothing at the end of the connection, which h11 then complains about."""
+        try:
+            return bytes(await self._transport.receive_some(RECEIVE_BYTES))
+        except trio.BrokenResourceError:
+            pass
+        raise HTTPError(INCOMPLETE)
+
+    async def _send(self, data: bytes) -> None:
+        """Ask for the body."""
+        try:
+            await self._transport.send_all(data)
+            return
+        except trio.BrokenResourceError:
+            pass
+        raise HTTPError(INCOMPLETE)
+
+    async def answer(self, response: Response, *, last: bool = False) -> bool:
         """
-        Send the answer, and return whether another exchange may follow it.
+        Send the response, and return whether another exchange may follow it.
 
-        It may not if the answer closes, the client asked for that, a part of the request is unread, or
+        It may not if the response closes, the client asked for that, a part of the request is unread, or
         this is to be the ``last``.
 
         Raises:
-            trio.BrokenResourceError: the client is gone, or does not take it.
+            trio.BrokenResourceError: the client is gone, or does not read it.
 
         """
         http = self._h11
         if self._complete and http.their_state is h11.SEND_BODY:
-            http.next_event()  # the end of a message without a body; of no use to one that is upgraded
-        headers = [("Date", formatdate(usegmt=True)), *answer.headers]
-        if answer.status not in BODILESS:
-            headers += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
-        if last or answer.closes or not self._complete:
+            http.next_event()  # the end of a request without a body; an upgrade must not take this step
+        headers = [("Date", formatdate(usegmt=True)), *response.headers]
+        if response.status not in LENGTHLESS:
+            headers += [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        if last or response.closes or not self._complete:
             headers.append(("Connection", "close"))
-        response = h11.Response(
-            status_code=answer.status, headers=headers, reason=HTTPStatus(answer.status).phrase
+        head = h11.Response(
+            status_code=response.status, headers=headers, reason=HTTPStatus(response.status).phrase
         )
-        data = http.send(response) or b""
-        if answer.body and not self._only_head:
-            data += http.send(h11.Data(data=answer.body)) or b""
+        data = http.send(head) or b""
+        if response.body and not self._only_head:
+            data += http.send(h11.Data(data=response.body)) or b""
         data += http.send(h11.EndOfMessage()) or b""
-        with trio.move_on_after(ANSWER_TIMEOUT):
+        with trio.move_on_after(RESPONSE_TIMEOUT):
             await self._transport.send_all(data)
             return http.our_state is h11.DONE and http.their_state is h11.DONE
-        raise trio.BrokenResourceError("the client does not take its answer")
+        raise trio.BrokenResourceError("the client does not read its response")
 
 
 def _invalid(error: h11.RemoteProtocolError) -> Response:
@@ -224,4 +282,5 @@ def _invalid(error: h11.RemoteProtocolError) -> Response:
         return HEAD_TOO_LARGE
     if error.error_status_hint == 501:
         return error_response(501, "A body may be sent in chunks, and in no other transfer coding.")
-    return error_response(400, f"This is not a valid HTTP request: {error}.")
+    why = quote(QUOTED.sub("", str(error)), MAX_QUOTE)
+    return error_response(400, f"This is not a valid HTTP request: {why}.")

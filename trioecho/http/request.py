@@ -12,7 +12,7 @@ from trioecho.http.response import HTTPError, error_response
 from trioecho.protocol.room_name import RoomNameError, RoomNameTooLong, decode_room_name
 from trioecho.transport.peer import Peer
 
-__all__ = ["Request", "judge"]
+__all__ = ["Request", "parse_request"]
 
 
 async def _no_body() -> bytes:
@@ -25,13 +25,14 @@ class Request:
     One request.
 
     Attributes:
-        method: in capitals.
-        path: the address's path, percent-decoded: the room.
+        method: as it came; methods are case-sensitive.
+        path: the address's path, percent-decoded: the room's name.
         query: what follows the question mark, as it came.
-        headers: names in small letters, and values, in the order they came.
+        headers: names in lower case and values, in the order they came.
         http11: whether it is HTTP/1.1, not 1.0.
         has_body: whether a body follows, or may.
-        read: wait for the whole body and return it; it raises ``HTTPError`` if there is none to be had.
+        read: wait for the whole body and return it. What it raises (the body is too large, not valid, or too
+            late) is answered by the server and need not be caught.
         early: bytes that came after it, of a client that switches protocols.
         peer: who sent it.
 
@@ -48,7 +49,7 @@ class Request:
     peer: Peer | None = None
 
     def values(self, name: str) -> list[str]:
-        """Return the values of all headers of this name (in small letters)."""
+        """Return the values of all headers of this name (in lower case)."""
         return [value for key, value in self.headers if key == name]
 
     def header(self, name: str) -> str | None:
@@ -56,17 +57,17 @@ class Request:
         return ", ".join(self.values(name)) or None
 
     def tokens(self, name: str) -> list[str]:
-        """Return the elements of a header that is a list of tokens, in small letters."""
+        """Return the elements of a header that is a list of tokens, in lower case."""
         return [token.strip().lower() for value in self.values(name) for token in value.split(",")]
 
 
-def judge(event: h11.Request) -> Request:
+def parse_request(event: h11.Request) -> Request:
     """
     Make a request of what h11 has read.
 
     Raises:
-        HTTPError: its target is no room's address, or its body could be understood in two ways, which is
-            how requests are smuggled past a proxy (RFC 9112, 6.1 and 11.2).
+        HTTPError: its target is not a room's address, or its body could be read in two ways, which is how
+            requests are smuggled past a proxy (RFC 9112, 6.1 and 11.2).
 
     """
     headers = tuple([(name.decode(), value.decode("latin-1")) for name, value in event.headers])
@@ -76,7 +77,7 @@ def judge(event: h11.Request) -> Request:
         raise HTTPError(error_response(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
     chunked = "transfer-encoding" in names
     if chunked and ("content-length" in names or not http11):
-        raise HTTPError(error_response(400, "The length of the body is said in two ways."))
+        raise HTTPError(error_response(400, "The length of the body is given in two ways."))
     length = [value for name, value in headers if name == "content-length"]
     path, query = _address(event.target)
     has_body = chunked or any(int(value) for value in length)
@@ -84,7 +85,7 @@ def judge(event: h11.Request) -> Request:
 
 
 def _address(target: bytes) -> tuple[str, str]:
-    """Take the target of a request apart: the path, percent-decoded, and the query."""
+    """Split the target of a request into the path, percent-decoded, and the query."""
     path, _, query = target.partition(b"?")
     scheme, separator, rest = path.partition(b"://")
     if separator and scheme.lower() in (b"ws", b"wss", b"http", b"https"):  # absolute form, as to a proxy

@@ -1,20 +1,22 @@
 """
-What a client asks for that would be a WebSocket, held against RFC 6455.
+A WebSocket handshake: a request, checked against RFC 6455.
 
-The head is read and judged by us before trio-websocket sees the connection: some bytes in it would end that
-library's reader with an error (a Host with a byte over 0x7F, garbage and a reset). What trio-websocket gets
-is a head of our own that holds the client's key and nothing else of the client's.
+The request is read and checked by us before trio-websocket sees the connection: some bytes in it would end
+that library's reader with an error (a Host with a byte over 0x7F, garbage and a reset). The whole of it is
+kept, because who may come in, which subprotocol is spoken and what is compressed are decided by it.
 """
 
 from __future__ import annotations
 
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trioecho.http.negotiation import choose_subprotocol, offered_subprotocols
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, error_response
 
-__all__ = ["Upgrade", "judge", "wanted"]
+__all__ = ["Upgrade", "parse_upgrade", "wants_upgrade"]
 
 VERSION = "13"
 """The only version of the protocol there is (RFC 6455, 4.1)."""
@@ -22,33 +24,47 @@ VERSION = "13"
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A client that may become one: its room, its key, and the bytes it sent after the head."""
+    """
+    A valid handshake, not yet answered.
 
-    room: str
-    key: bytes
-    early: bytes
+    Attributes:
+        request: the whole request: its Origin, query, and what it offers.
+        subprotocol: the one that was chosen of those on offer; ``None``: none is spoken.
+
+    """
+
+    request: Request
     subprotocol: str | None = None
 
     @property
-    def head(self) -> bytes:
-        """The head that trio-websocket is given in the place of the client's."""
-        return (
-            b"GET / HTTP/1.1\r\nHost: trioecho\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + self.key + b"\r\n\r\n"
-        )
+    def room(self) -> str:
+        """The room that the client wants to be in."""
+        return self.request.path
+
+    @property
+    def key(self) -> bytes:
+        """Its Sec-WebSocket-Key, which the answer proves to have read."""
+        return self.request.values("sec-websocket-key")[0].encode()
+
+    @property
+    def early(self) -> bytes:
+        """The bytes it sent after the head, without waiting for the answer."""
+        return self.request.early
 
 
-def wanted(request: Request) -> bool:
+def wants_upgrade(request: Request) -> bool:
     """Whether the client asks for a WebSocket, rightly or not."""
     return "websocket" in request.tokens("upgrade") and "upgrade" in request.tokens("connection")
 
 
-def judge(request: Request) -> Upgrade:
+def parse_upgrade(request: Request, subprotocols: Sequence[str] = ()) -> Upgrade:
     """
-    Hold a request against RFC 6455, section 4.2.1.
+    Check a request against RFC 6455, section 4.2.1, and choose its subprotocol.
+
+    ``subprotocols`` are those spoken here; empty: whatever the clients agree on.
 
     Raises:
-        HTTPError: it is not a right handshake.
+        HTTPError: it is not a valid handshake.
 
     """
     if request.method != "GET" or not request.http11:
@@ -63,7 +79,7 @@ def judge(request: Request) -> Upgrade:
         raise HTTPError(error_response(400, "Sec-WebSocket-Key must be 16 bytes in base64."))
     if not all(host.isascii() for host in request.values("host")):
         raise HTTPError(error_response(400, "The Host header must be ASCII."))
-    return Upgrade(request.path, key[0].encode(), request.early)
+    return Upgrade(request, choose_subprotocol(offered_subprotocols(request), subprotocols))
 
 
 def _is_key(key: str) -> bool:

@@ -156,10 +156,10 @@ class Connection(BaseConnection):
             return self._refused(TOO_MANY_CONNECTIONS if too_late else refused.response)
 
     async def _ask(self, request: Request) -> Outcome:
-        """Ask the site; if it fails, that is a bug, ours or the application's, and the client hears of it."""
+        """Ask the site; if it fails, that is a bug, ours or the application's, and the client is told."""
         try:
             return await self._site.answer(request)
-        except (HTTPError, trio.BrokenResourceError):
+        except HTTPError:
             raise
         except Exception:
             logger.exception("a request of %s failed", self.peer)

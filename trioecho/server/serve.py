@@ -27,7 +27,7 @@ from trioecho.sessions.state import ServerState
 from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import close_listeners, open_listeners, split_address, url_of
 from trioecho.web.monitoring import monitoring_pages
-from trioecho.web.page import load_page
+from trioecho.web.page import Page
 from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms
 
 __all__ = ["Server", "serve"]
@@ -140,7 +140,7 @@ async def serve(
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(state.keepalive.run)
-                rooms = Rooms(state, beside, load_page() if limits.page else None)
+                rooms = Rooms(state, beside, Page() if limits.page else None)
                 acceptor = Acceptor(
                     state,
                     nursery,

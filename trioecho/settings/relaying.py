@@ -41,13 +41,13 @@ class Relaying(Group):
     subprotocols: Annotated[
         tuple[str, ...],
         Tokens(
-            "A subprotocol that is spoken here; may be given several times, the preferred one first."
-            " Without it, the first that a client offers is accepted.",
+            "A subprotocol that is spoken here; may be given several times. A client gets the first of them"
+            " that it offered. Without it, the first that a client offers is accepted.",
             flag="subprotocol",
         ),
     ] = ()
     """
-    The subprotocols that are spoken here (RFC 6455, section 1.9), the preferred one first: a client gets the
-    first of these that it offered, or none. Empty: a relay speaks whatever its clients agree on, so a client
+    The subprotocols that are spoken here (RFC 6455, section 1.9): a client gets the first that it offered
+    and that is one of these, or none. Empty: a relay speaks whatever its clients agree on, so a client
     gets the first that it offered.
     """

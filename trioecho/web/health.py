@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from trioecho.http.request import Request
-from trioecho.http.response import Response, text_response
+from trioecho.http.response import NO_STORE, Response, text_response
 from trioecho.sessions.state import ServerState
 from trioecho.web.site import Handler
 
 __all__ = ["health_pages"]
 
-WORKS = text_response(200, "The process works.")
-READY = text_response(200, "Ready for more clients.")
-STOPPING = text_response(503, "Not ready: the server is shutting down.")
-CROWDED = text_response(503, "Not ready: there are as many connections as allowed.")
+ALIVE = text_response(200, "The process is alive.", NO_STORE)
+READY = text_response(200, "Ready for more clients.", NO_STORE)
+STOPPING = text_response(503, "Not ready: the server is shutting down.", NO_STORE)
+CROWDED = text_response(503, "Not ready: there are as many connections as allowed.", NO_STORE)
 
 
 def health_pages(state: ServerState) -> dict[str, Handler]:
-    """Return ``/healthz``, which answers 200 while the process works, and ``/readyz``, 503 if it is busy."""
+    """Return ``/healthz``, 200 while the process is alive, and ``/readyz``, 503 if it is full."""
 
-    async def works(request: Request) -> Response:
-        return WORKS
+    async def alive(request: Request) -> Response:
+        return ALIVE
 
     async def ready(request: Request) -> Response:
         if state.stopping:
             return STOPPING
         return CROWDED if len(state.connections) >= state.hub.limits.max_connections else READY
 
-    return {"/healthz": works, "/readyz": ready}
+    return {"/healthz": alive, "/readyz": ready}

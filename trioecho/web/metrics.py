@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import accumulate
 
 import trio
@@ -28,8 +29,9 @@ from prometheus_client.registry import Collector
 
 from trioecho.counters import Counters, Histogram
 from trioecho.http.request import Request
-from trioecho.http.response import Response
+from trioecho.http.response import NO_STORE, Response
 from trioecho.sessions.state import ServerState
+from trioecho.web.kept import Kept
 from trioecho.web.site import Handler
 
 __all__ = ["measure_lag", "metrics_page"]
@@ -47,9 +49,13 @@ def metrics_page(state: ServerState) -> Handler:
     registry.register(ServerCollector(state))
     ProcessCollector(registry=registry)
 
+    kept: dict[str, Kept[bytes]] = {}
+
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.header("accept") or "")
-        return Response(200, encode(registry), content_type)
+        # There are a handful of formats, whatever the header says.
+        text = kept.setdefault(content_type, Kept(partial(encode, registry))).get()
+        return Response(200, text, content_type, (NO_STORE,))
 
     return metrics
 
@@ -87,7 +93,7 @@ class ServerCollector(Collector):
     def _so_far(self) -> Iterator[Metric]:
         counters, clients = self._state.hub.counters, self._state.connections
         counts = {
-            "clients": ("Clients that came.", counters.connected),
+            "clients": ("Clients that were let in.", counters.connected),
             "messages_received": (
                 "Messages taken from clients.",
                 counters.messages_in + sum([client.messages_in for client in clients]),
@@ -108,6 +114,10 @@ class ServerCollector(Collector):
             "messages_discarded": (
                 "Messages read from clients when no room took them any more.",
                 counters.messages_discarded,
+            ),
+            "messages_late": (
+                "Messages that the application or a POST published when the server was shutting down.",
+                counters.messages_late,
             ),
         }
         for name, (help, value) in counts.items():

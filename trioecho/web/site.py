@@ -1,7 +1,7 @@
 """
-A site: which answer a request gets.
+A site: which response a request gets.
 
-The rooms are one site, with four ways in; the addresses for machines are another, inside it or on a port of
+The rooms are one site, with four ways in; the addresses for monitoring are another, inside it or on a port of
 their own.
 """
 
@@ -11,14 +11,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from trioecho.http import upgrade as handshake
-from trioecho.http.negotiation import wanted_type
+from trioecho.http.negotiation import preferred_type
 from trioecho.http.request import Request
-from trioecho.http.response import HTTPError, Response, error_response, json_response, text_response
-from trioecho.http.upgrade import Upgrade
+from trioecho.http.response import (
+    NO_STORE,
+    HTTPError,
+    Response,
+    error_response,
+    json_response,
+    text_response,
+)
+from trioecho.http.upgrade import Upgrade, parse_upgrade, wants_upgrade
 from trioecho.sessions.state import ServerState
+from trioecho.web.page import Page
 from trioecho.web.publish import publish
-from trioecho.web.stats import stats
+from trioecho.web.stats import RoomStats
 from trioecho.web.usage import help_text
 
 __all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site"]
@@ -29,18 +36,18 @@ TOO_MANY_CONNECTIONS = error_response(503, "There are too many connections: try 
 TOO_MANY_ROOMS = error_response(503, "There are too many rooms: try again later.", RETRY)
 NO_ROOM = error_response(404, "This address is not a room.")
 NOTHING_HERE = text_response(404, "Nothing is here: the rooms are on another port.")
-WRONG_METHOD = text_response(405, "A room takes GET, HEAD and POST.", ("Allow", "GET, HEAD, POST"))
+ROOM_METHODS = ("Allow", "GET, HEAD, POST")
+WRONG_METHOD = text_response(405, "A room takes GET, HEAD and POST.", ROOM_METHODS)
+NO_TUNNEL = text_response(405, "This server is not a proxy: it opens no tunnels.", ROOM_METHODS)
 UNEXPECTED_BODY = error_response(400, "This request takes no body.")
 
 HTML, EVENTS, JSON, PLAIN = "text/html", "text/event-stream", "application/json", "text/plain"
 
 VARY = ("Vary", "Accept")
-"""The same address gives each what it accepts, which a cache must know."""
-
-FRESH = ("Cache-Control", "no-store")
+"""The response depends on what the client accepts, which a cache must know."""
 
 Handler = Callable[[Request], Awaitable[Response]]
-"""What answers the requests for one address. If it does not read the body, the connection is closed."""
+"""What responds to the requests for one address. If it does not read the body, the connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,54 +62,72 @@ Outcome = Response | Upgrade | Listen
 
 
 class Site(Protocol):
-    """What a connection asks for each of its requests."""
+    """What a connection asks about each of its requests."""
 
     async def answer(self, request: Request) -> Outcome:
         """
         Decide what becomes of a request.
 
         Raises:
-            HTTPError: nothing does.
+            HTTPError: the request is rejected.
 
         """
 
 
 class Pages:
-    """A site of single addresses; every other gets the answer ``otherwise``."""
+    """A site of single addresses; requests for any other get the response ``otherwise``."""
 
     def __init__(self, handlers: Mapping[str, Handler], otherwise: Response = NOTHING_HERE) -> None:
         self._handlers = handlers
         self._otherwise = otherwise
 
     async def answer(self, request: Request) -> Outcome:
-        """Ask the handler of the address."""
+        """
+        Ask the handler of the address.
+
+        Raises:
+            TypeError: the handler returned something else than a response.
+
+        """
         handler = self._handlers.get(request.path)
         if handler is None:
             raise HTTPError(self._otherwise)
-        if handshake.wanted(request):
+        if wants_upgrade(request):
             raise HTTPError(NO_ROOM)
-        return await handler(request)
+        if request.method == "CONNECT":
+            raise HTTPError(NO_TUNNEL)
+        response: object = await handler(request)
+        if not isinstance(response, Response):
+            raise TypeError(
+                f"the handler of {request.path} must return a Response, not {type(response).__name__}"
+            )
+        return response
 
 
 class Rooms:
-    """The rooms, and ``pages`` among them that are none."""
+    """
+    The rooms, and ``pages`` among them that are not rooms.
 
-    def __init__(self, state: ServerState, pages: Mapping[str, Handler], page: Response | None) -> None:
+    ``page`` is what browsers get, if anything.
+    """
+
+    def __init__(self, state: ServerState, pages: Mapping[str, Handler], page: Page | None) -> None:
         self._state = state
         self._pages = pages
         self._page = page
+        self._stats = RoomStats(state.hub)
         limits = state.hub.limits
         offers = {HTML: page is not None, EVENTS: limits.events, JSON: limits.stats}
         self._offered = [name for name, there in offers.items() if there]
 
     async def answer(self, request: Request) -> Outcome:
-        """Decide which way in is meant."""
+        """Decide which way into the room is meant."""
         if request.path in self._pages:
             return await Pages(self._pages).answer(request)
         if self._state.stopping:
             raise HTTPError(SHUTTING_DOWN)
-        if handshake.wanted(request):
-            return handshake.judge(request)
+        if wants_upgrade(request):
+            return parse_upgrade(request, self._state.hub.limits.subprotocols)
         if request.method == "POST":
             return await publish(self._state, request)
         if request.method not in ("GET", "HEAD"):
@@ -113,19 +138,18 @@ class Rooms:
 
     def _look(self, request: Request) -> Response | Listen:
         """Show the room in the way that the client asks for."""
-        hub = self._state.hub
-        match wanted_type(request.header("accept"), self._offered, PLAIN):
+        limits = self._state.hub.limits
+        match preferred_type(request.header("accept"), self._offered, PLAIN):
             case "text/html":
                 assert self._page is not None
-                return self._page
+                return self._page.response(request.path, limits)
             case "text/event-stream":
                 return Listen(request.path, only_head=request.method == "HEAD")
             case "application/json":
-                found = json_response(200, stats(hub, request.path))
-                return Response(200, found.body, found.content_type, (FRESH, VARY))
+                return json_response(200, self._stats.of(request.path), NO_STORE, VARY)
             case "text/plain":
-                text = help_text(request, hub.limits)
-                return Response(200, text.encode(), headers=(FRESH, VARY))
+                text = help_text(request, limits)
+                return Response(200, text.encode(), headers=(NO_STORE, VARY))
         raise HTTPError(
             text_response(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY)
         )
