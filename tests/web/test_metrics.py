@@ -20,7 +20,7 @@ LAST: dict[str, str] = {}
 
 
 async def scrape(server: Serving) -> Samples:
-    """Return every sample, by its name and the values of its labels; none that was kept from the last time."""
+    """Return every sample, by its name and the values of its labels, as they are now and not as kept."""
     while (text := await curl(http_url(server.url) + "metrics")) == LAST.get(server.url):
         pass
     LAST[server.url] = text
