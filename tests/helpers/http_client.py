@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 from helpers.raw_peer import Peer, connection
 
@@ -108,6 +110,10 @@ async def fetch(
 def http_url(url: str) -> str:
     """Return the address of a WebSocket as HTTP has it."""
     return url.replace("ws", "http", 1)
+
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: apt-get install curl")
+"""For tests that run curl as a person does."""
 
 
 async def curl(*arguments: str, stdin: bytes = b"") -> str:

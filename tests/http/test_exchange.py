@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import trio
-from helpers.http_client import Received, asking, curl, fetch, head_of, http_url
+from helpers.http_client import Received, asking, curl, fetch, head_of, http_url, needs_curl
 from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
@@ -51,6 +51,7 @@ def test_who_accepts_what_gets_what(accept: str | None, expected: str | None) ->
     assert preferred_type(accept, [HTML, EVENTS, JSON], PLAIN) == expected
 
 
+@needs_curl
 async def test_every_command_line_of_the_help_works_as_it_stands() -> None:
     async with serving(publish_token="secret") as server, trio.open_nursery() as nursery:
         url = http_url(server.url) + "news%20of%20today/%3Cb%3E"

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 import trio
-from helpers.http_client import asking, fetch, head_of, http_url
+from helpers.http_client import asking, fetch, head_of, http_url, needs_curl
 from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import BINARY, TEXT, frame, joined, request
 from helpers.server import serving, unharmed
@@ -58,6 +58,7 @@ def test_a_batch_is_encoded_once_for_all_streams() -> None:
     assert batch.encoded(as_events) is batch.encoded(as_events)
 
 
+@needs_curl
 async def test_curl_listens_to_websocket_clients_as_its_messages_come() -> None:
     async with serving() as server, joined(server.url, b"/room") as peer:
         command = ["curl", "-sN", "-H", "Accept: text/event-stream", http_url(server.url) + "room"]

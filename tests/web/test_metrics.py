@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from helpers.http_client import asking, curl, fetch, head_of, http_url
+from helpers.http_client import asking, fetch, head_of
 from helpers.raw_peer import TEXT, close, connected, frame, joined, request
 from helpers.server import Serving, serving
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -21,7 +21,7 @@ LAST: dict[str, str] = {}
 
 async def scrape(server: Serving) -> Samples:
     """Return every sample, by its name and the values of its labels, as they are now and not as kept."""
-    while (text := await curl(http_url(server.url) + "metrics")) == LAST.get(server.url):
+    while (text := (await fetch(server.url, "/metrics")).text) == LAST.get(server.url):
         pass
     LAST[server.url] = text
     found: Samples = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from helpers.http_client import asking, curl, fetch, head_of, http_url
+from helpers.http_client import asking, curl, fetch, head_of, http_url, needs_curl
 from helpers.memory_listener import MemoryListener
 from helpers.raw_peer import BINARY, TEXT, joined
 from helpers.server import serving, unharmed
@@ -22,6 +22,7 @@ TOKEN = {"Authorization": "Bearer secret"}
 TEXT_TYPE = {"Content-Type": "text/plain"}
 
 
+@needs_curl
 async def test_curl_publishes_to_websocket_clients_and_is_told_how_many() -> None:
     async with serving(publish_token="secret", prefix="From afar: ") as server:
         async with joined(server.url, b"/room") as one, joined(server.url, b"/room") as other:
@@ -57,6 +58,7 @@ async def test_text_and_json_are_text_and_all_else_is_binary(content_type: str |
             assert await peer.read_frame() == (opcode, body)
 
 
+@needs_curl
 async def test_a_body_of_any_size_up_to_the_limit_arrives_however_it_is_sent(tmp_path: Path) -> None:
     async with serving(publish_token="secret", max_message_size=2**20) as server, joined(server.url) as peer:
         file = tmp_path / "body"
