@@ -13,12 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from trioecho.transport.tls_errors import subject_of
-
 __all__ = ["ReloadingContext", "TLSError", "TLSFiles", "make_context"]
 
 CHECK_EVERY = 1.0
-"""The files are looked at no more often than this (seconds): a storm of connections costs no storm of stats."""
+"""The files are looked at no more often than this (seconds), however many connections come."""
 
 
 class TLSError(Exception):
@@ -48,14 +46,14 @@ class TLSFiles:
 
 def make_context(files: TLSFiles) -> tuple[ssl.SSLContext, str | None]:
     """
-    Make a context of ``files``, and a warning in one sentence if its certificate is not valid today.
+    Make a context of ``files``, and a warning in one sentence if clients will refuse its certificate.
 
     Raises:
         TLSError: one of them is missing or wrong.
 
     """
     for path in files.paths():
-        _readable(path)
+        _text(path)
     certificates = _certificates(files.cert)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -77,12 +75,12 @@ def make_context(files: TLSFiles) -> tuple[ssl.SSLContext, str | None]:
         except ssl.SSLError:
             raise TLSError(f"{files.client_ca}: has a certificate in it that cannot be read") from None
         context.verify_mode = ssl.CERT_REQUIRED
-    return context, _not_valid_now(files.cert, certificates[0])
+    return context, _doubt(context, files.cert, certificates[0])
 
 
 class ReloadingContext:
     """
-    A context that follows its files. Making one raises :class:`TLSError`; later a wrong file changes nothing.
+    A context that follows its files; making one raises ``TLSError``, later a wrong file changes nothing.
 
     A new context is used by handshakes that begin later; connections keep the one they have. It has new keys
     for its tickets, so nobody resumes a session that an authority since removed had vouched for; the price is
@@ -90,7 +88,7 @@ class ReloadingContext:
 
     Attributes:
         context: what the next handshake uses.
-        warning: one sentence, if the certificate is not valid today.
+        warning: one sentence, if clients will refuse the certificate: it has expired, say.
 
     """
 
@@ -145,10 +143,9 @@ def _refuse_to_ask() -> str:
     raise _Encrypted
 
 
-def _readable(path: Path) -> None:
+def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        return path.read_text("ascii", errors="replace")
     except OSError as error:
         raise TLSError(f"{path}: cannot be read: {_lower(error)}") from None
 
@@ -156,17 +153,20 @@ def _readable(path: Path) -> None:
 def _certificates(path: Path) -> list[str]:
     """Return the PEM blocks of the certificates in a file; at least one."""
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    text = path.read_text("ascii", errors="replace")
-    blocks = [begin + block.partition(end)[0] + end for block in text.split(begin)[1:]]
+    blocks = [begin + block.partition(end)[0] + end for block in _text(path).split(begin)[1:]]
     if not blocks:
         raise TLSError(f"{path}: has no certificate in it (PEM, '{begin}')")
     return blocks
 
 
+def _lower(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
 def _key_problem(error: ssl.SSLError, cert: Path, key: Path) -> str:
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
         return f"{key}: the private key does not belong to the certificate in {cert}"
-    if "PRIVATE KEY-----" not in key.read_text("ascii", errors="replace"):
+    if "PRIVATE KEY-----" not in _text(key):
         return f"{key}: has no private key in it (PEM, '-----BEGIN PRIVATE KEY-----')"
     if error.reason in ("CA_MD_TOO_WEAK", "EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL"):
         return f"{cert}: the certificate is too weak: {error.reason.lower().replace('_', ' ')}"
@@ -177,9 +177,24 @@ def _key_problem(error: ssl.SSLError, cert: Path, key: Path) -> str:
     return f"{key}: the private key cannot be read; it is damaged or of an unknown kind"
 
 
-def _not_valid_now(path: Path, certificate: str) -> str | None:
-    """Return a warning if the first certificate of a file is not valid at this time."""
-    # A context tells the fields of what it trusts; the ssl module has no other public way to read them.
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust.load_verify_locations(cadata=certificate)
-    ...
+def _doubt(context: ssl.SSLContext, path: Path, certificate: str) -> str | None:
+    """
+    Shake hands with ourselves, in memory, and return a warning if the certificate would be refused.
+
+    The client trusts just this one certificate and asks for no name, so only its dates and its purpose count.
+    """
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trusting.load_verify_locations(cadata=certificate)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    client = trusting.wrap_bio(to_client, to_server)
+    for end in client, server, client:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            return f"{path}: clients will refuse this certificate: {error.verify_message}"
+    return None
