@@ -80,7 +80,9 @@ def make_context(files: TLSFiles) -> tuple[ssl.SSLContext, str | None]:
 
 class ReloadingContext:
     """
-    A context that follows its files; making one raises ``TLSError``, later a wrong file changes nothing.
+    A context that follows its files.
+
+    Making one raises :class:`TLSError`; later a wrong file changes nothing.
 
     A new context is used by handshakes that begin later; connections keep the one they have. It has new keys
     for its tickets, so nobody resumes a session that an authority since removed had vouched for; the price is
@@ -99,7 +101,7 @@ class ReloadingContext:
         self._checked_at = time.monotonic()
 
     def reload(self) -> str | None:
-        """Read the files again; return why the old ones are kept, in one sentence, or ``None``: all is new."""
+        """Read the files again; return why the old ones are kept (one sentence), or ``None``."""
         # Taken first: what changes while they are read is noticed the next time.
         self._seen = self._identity()
         try:
