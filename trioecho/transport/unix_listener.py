@@ -1,6 +1,5 @@
 """
-A Unix socket to listen on: made beside its path and renamed into place, so that it is there whole or not at
-all.
+A Unix socket to listen on, which is there whole or not at all: made beside its path and renamed into place.
 
 A socket file outlives the process that made it, and ``bind`` refuses a path that is taken (unix(7)). So a
 stale one, to which nobody answers, is replaced; a live one, or anything that is no socket, never is. Two
@@ -36,19 +35,24 @@ TEMPORARY = ".new"
 LOCK = ".lock"
 
 
-class UnixListener(trio.SocketListener):
+class UnixListener(trio.abc.Listener[trio.SocketStream]):
     """
     A listener that removes its path when it is closed, if the file there is still its own.
 
     Attributes:
         path: where it listens.
+        listener: the listener of trio's that does the work.
 
     """
 
     def __init__(self, listening: socket.socket, path: str) -> None:
-        super().__init__(trio.socket.from_stdlib_socket(listening))
+        self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         self.path = path
-        self._identity: tuple[int, int] | None = _identity(path)
+        self._identity = _identity(path)
+
+    async def accept(self) -> trio.SocketStream:
+        """Wait for a connection, as :meth:`trio.SocketListener.accept` does."""
+        return await self.listener.accept()
 
     async def aclose(self) -> None:
         """Remove the path and close; twice is harmless."""
@@ -57,7 +61,7 @@ class UnixListener(trio.SocketListener):
             with suppress(OSError), _locked(self.path):
                 if _identity(self.path) == identity:
                     os.unlink(self.path)
-        await super().aclose()
+        await self.listener.aclose()
 
 
 def open_unix_listener(path: str, *, mode: int = MODE) -> UnixListener:
@@ -105,8 +109,7 @@ def open_unix_listener(path: str, *, mode: int = MODE) -> UnixListener:
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
     """
-    Be the only one of our kind who changes what stands at ``path``; never waits long, as nobody holds it
-    long.
+    Be the only one of our kind who changes what stands at ``path``; nobody holds the lock for long.
 
     The lock's file stays: to remove it safely would take another lock.
     """
@@ -130,8 +133,8 @@ def _check_free(path: str) -> None:
         probe.setblocking(False)
         refused = probe.connect_ex(path)
     if refused not in (errno.ECONNREFUSED, errno.ENOENT):
-        # Connected, or a full backlog (EAGAIN), another kind of socket (EPROTOTYPE), not ours to ask
-        (EACCES). raise ListenError(f"cannot listen on {path}: another process listens there")
+        # Connected, or the backlog is full (EAGAIN), another kind (EPROTOTYPE), or barred (EACCES).
+        raise ListenError(f"cannot listen on {path}: another process listens there")
 
 
 def _identity(path: str) -> tuple[int, int] | None:
