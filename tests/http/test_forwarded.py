@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioecho.http.forwarded import MAX_HOPS, Origin, TrustedProxies, origin_behind
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "2001:db8:1::/48", "192.0.2.1"], unix=True)
 PEER = "10.0.0.1"

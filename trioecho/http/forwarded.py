@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from trioecho.limits import OptionError
+from trioecho.options import OptionError
 
 __all__ = ["Origin", "TrustedProxies", "origin_behind"]
 
