@@ -135,3 +135,12 @@ async def test_the_lag_of_the_event_loop_is_measured(autojump_clock: trio.testin
         await trio.sleep(LAG_INTERVAL * 10.5)
         lag = server.server.counters.loop_lag
         assert sum(lag.counts) == lag.counts[0] == 10
+
+
+@pytest.mark.parametrize("version", ["x", "0.0.1", "1" * 5000, "%00", ""])
+async def test_a_version_that_is_none_does_no_harm(version: str) -> None:
+    async with serving() as server:
+        headers = {"Accept": f"application/openmetrics-text;version={version}"}
+        answer = await fetch(server.url, "/metrics", headers=headers)
+        assert answer.status == 200 and "1111" not in answer.headers["content-type"]
+        assert not server.tracebacks

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import accumulate
 
@@ -24,10 +24,12 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from trioecho.counters import Counters, Histogram
+from trioecho.http.negotiation import preferred_type
 from trioecho.http.request import Request
 from trioecho.http.response import NO_STORE, Response
 from trioecho.sessions.state import ServerState
@@ -39,6 +41,14 @@ __all__ = ["measure_lag", "metrics_page"]
 LAG_INTERVAL = 0.5
 """How often the event loop's lag is measured (seconds): often enough to see a stall that people feel."""
 
+OPEN_METRICS, PLAIN = "application/openmetrics-text", "text/plain"
+
+ENCODERS: dict[str, tuple[Callable[[CollectorRegistry], bytes], str]] = {
+    OPEN_METRICS: (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST),
+    PLAIN: (generate_latest, CONTENT_TYPE_PLAIN_0_0_4),
+}
+"""How each format is written, and its whole type."""
+
 ROOM_SIZES = (1, 10, 100, 1_000, 10_000)
 ROOM_SIZE_NAMES = ("1", "2-10", "11-100", "101-1000", "1001-10000", "more")
 
@@ -49,13 +59,12 @@ def metrics_page(state: ServerState) -> Handler:
     registry.register(ServerCollector(state))
     ProcessCollector(registry=registry)
 
-    kept: dict[str, Kept[bytes]] = {}
+    kept = {name: Kept(partial(encode, registry)) for name, (encode, _) in ENCODERS.items()}
 
     async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.header("accept") or "")
-        # There are a handful of formats, whatever the header says.
-        text = kept.setdefault(content_type, Kept(partial(encode, registry))).get()
-        return Response(200, text, content_type, (NO_STORE,))
+        # prometheus-client's own choose_encoder() fails at a version that is none, and repeats it.
+        name = preferred_type(request.header("accept"), [OPEN_METRICS], PLAIN) or PLAIN
+        return Response(200, kept[name].get(), ENCODERS[name][1], (NO_STORE,))
 
     return metrics
 
