@@ -18,6 +18,7 @@ from trioecho.cli.client.client import client
 from trioecho.cli.client.listen import listen
 from trioecho.cli.client.send import send
 from trioecho.cli.errors import Failure
+from trioecho.cli.manual import manual
 from trioecho.cli.serve import serve
 from trioecho.cli.stdio import hold_closed
 from trioecho.limits import OptionError
@@ -49,7 +50,7 @@ def trioecho(
     """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
 
 
-for command in (serve, client, listen, send, bench):
+for command in (serve, client, listen, send, bench, manual):
     app.command()(command)
 
 
