@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EXAMPLES", "MANUAL", "PAGES", "README", "ROOT", "Example", "commands", "example", "prose", "section"]
+__all__ = [
+    "EXAMPLES",
+    "MANUAL",
+    "PAGES",
+    "README",
+    "ROOT",
+    "Example",
+    "commands",
+    "example",
+    "prose",
+    "section",
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +63,7 @@ def examples(page: str, text: str) -> Iterator[Example]:
                 assert line.startswith("$ "), f"{page}: a console shows command lines, not {line!r}"
                 yield Example(page, language, line[2:], line[2:])
         elif language == "python":
-            title = re.match(r'"""(.+)"""\n', block)
+            title = re.match(r'"""(.+)\."""\n', block)
             assert title, f"{page}: a Python example begins with a docstring of one line:\n{block}"
             yield Example(page, language, title[1], block)
         else:
@@ -74,13 +85,15 @@ def example(page: str, title: str) -> str:
 
 def commands(beginning: str = "") -> list[str]:
     """Return the command lines of the README that begin like this."""
-    lines = [example.code for example in EXAMPLES if (example.page, example.language) == ("README", "console")]
+    lines = [
+        example.code for example in EXAMPLES if (example.page, example.language) == ("README", "console")
+    ]
     return [line for line in lines if line.startswith(beginning)]
 
 
 def section(page: str, heading: str) -> str:
-    """Return what stands below a heading, up to the next."""
-    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGES[page], re.M | re.S)
+    """Return what stands below a heading, up to the next, without blocks of code."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", prose(page), re.M | re.S)
     assert found, f"{page} has no section {heading!r}"
     return found[1]
 
