@@ -1,84 +1,88 @@
-"""What the README says is true: its commands, its chat and its examples are run as they stand."""
+"""What the README says is true: its commands run in the order they stand there, and its chat is a chat."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import trio
-import typer
-from helpers import markdown as readme
-from helpers.other_servers import websockets_server
+from helpers.browser import free_port
+from helpers.markdown import EXAMPLES, README, ROOT, commands
 from helpers.pty_terminal import Person
 from helpers.server_process import Running, running
 from helpers.shell import Shell
 from trio_websocket import open_websocket_url
 from websockets.sync.client import connect
-from websockets.sync.server import ServerConnection
 
 from trioecho import serve
-from trioecho.cli import app
 from trioecho.cli.client.client import DEFAULT_URL
-from trioecho.cli.client.terminal import COMMANDS
-from trioecho.settings import WhenSlow
 
 PATIENCE = 20
 """How long a chat may take (seconds) before it counts as hung."""
 
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install --quiet "
 
-def run_example(example: str) -> tuple[str, str]:
-    """Run a Python example: what it wrote on standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return done.stdout, done.stderr
+SERVE, JOIN, READ, TEST = commands()
 
 
-def test_the_embedding_example_runs_and_prints_both_messages() -> None:
-    example = next(block for block in readme.blocks("python") if "trioecho.serve" in block)
-    assert run_example(example) == ("from a client\nfrom the application\n", "")
+def arguments(command: str) -> list[str]:
+    """Return what follows ``trioecho`` and its command's name in a command line."""
+    return shlex.split(command.rpartition("&& ")[2])[2:]
 
 
-def test_the_library_example_sends_and_prints_until_the_server_is_done() -> None:
-    (example,) = [block for block in readme.blocks("python") if "trioecho.client" in block]
-    heard: list[str | bytes] = []
-
-    def answer(connection: ServerConnection) -> None:
-        heard.append(connection.recv())
-        connection.send("Hello client!")
-        connection.send("Bye.")
-
-    with websockets_server(answer) as url:
-        assert example.count("ws://127.0.0.1:7890/") == 1
-        assert run_example(example.replace("ws://127.0.0.1:7890/", url)) == ("Hello client!\nBye.\n", "")
-    assert heard == ["Hello Server!"]
+def test_it_can_be_read_in_two_minutes() -> None:
+    assert len(README.splitlines()) <= 150
 
 
-def test_the_check_runs_the_readmes_test_command() -> None:
-    (command,) = [command for command in readme.commands() if "pytest" in command]
-    assert command in (readme.ROOT / ".ci" / "run").read_text()
+def test_every_command_finds_what_the_first_one_installs() -> None:
+    assert SERVE.startswith(f"{INSTALL}. && .venv/bin/trioecho serve ")
+    assert JOIN.startswith(".venv/bin/trioecho client ") and READ.startswith(".venv/bin/trioecho manual ")
+    assert {example.language for example in EXAMPLES if example.page == "README"} == {"console"}
 
 
-def test_the_server_starts_where_the_readme_says() -> None:
-    (command,) = [command for command in readme.commands() if command.endswith("/trioecho serve")]
-    assert "pip install . " in command
+async def test_its_commands_work_one_after_another_as_they_stand(tmp_path: Path) -> None:
+    """All but the installation, which is what the tests run in; and the port is a free one."""
+    shell = Shell(tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(tmp_path / "bin")
+    shell.environment["PATH"] = "/usr/bin:/bin"
+    shell.environment["TRIOECHO_PORT"] = str(port := free_port())
+    start = SERVE.removeprefix(f"{INSTALL}. && ")
+    join = f"{JOIN} ws://127.0.0.1:{port}"
+    with trio.fail_after(PATIENCE):
+        async with shell.start(f"exec 2>&1\n{start}") as server:
+            assert f"listening url=ws://127.0.0.1:{port}/ page=http" in await server.line()
+            async with shell.start(join) as first:
+                assert "connected" in await server.line()
+                assert await shell.run(join, "Is anybody there?") == (0, "")
+                assert await first.line() == "Someone said: Hello Server!"
+                assert await first.line() == "Someone said: Is anybody there?"
+                assert "connected" in await server.line()
+                assert "disconnected" in await server.line()
+                assert await first.end() == (0, "")
+            code, page = await shell.run(READ)
+            assert code == 0 and page.startswith("# Serving\n")
+            server.interrupt()
+            code, log = await server.end()
+            assert code == 0 and "stopped" in log
+
+
+def test_the_check_runs_its_test_command() -> None:
+    assert TEST == f"{INSTALL}--editable '.[test]' && .venv/bin/python -m pytest"
+    assert TEST in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_server_listens_where_it_says() -> None:
     defaults = inspect.signature(serve).parameters
-    url = f"ws://{defaults['host'].default}:{defaults['port'].default}/"
-    assert f"It listens on `{url}`" in readme.TEXT
-    assert f"(default `{url}`;" in readme.TEXT
-    assert DEFAULT_URL == url
+    address = f"{defaults['host'].default}:{defaults['port'].default}/"
+    assert f"<http://{address}>" in README and f"url=ws://{address} page=http://{address}" in README
+    assert f"port {defaults['port'].default}" in README
+    assert DEFAULT_URL == f"ws://{address}"
 
 
 # The chat.
@@ -87,11 +91,21 @@ def test_the_server_starts_where_the_readme_says() -> None:
 @asynccontextmanager
 async def chatting() -> AsyncIterator[tuple[Running, str]]:
     """The README's server; gives also the README's line for a client, with the server's URL added."""
-    (start,) = readme.commands("trioecho serve ")
-    (join,) = readme.commands("trioecho client ")
     with trio.fail_after(PATIENCE):
-        async with running(*shlex.split(start)[2:]) as server:
-            yield server, f"{join} {server.url}"
+        async with running(*arguments(SERVE)) as server:
+            yield server, f"trioecho client {shlex.join(arguments(JOIN))} {server.url}"
+
+
+async def test_the_picture_shows_what_the_server_logs() -> None:
+    pictured = re.findall(r"^[\d-]+ [\d:]+ info (\S+) (.*)$", README, re.M)
+    assert [event for event, _ in pictured] == ["listening", "connected", "connected", "disconnected"]
+    async with chatting() as (server, _):
+        async with open_websocket_url(server.url):
+            await server.event("connected")
+        await server.event("disconnected")
+        for event, values in pictured:
+            (entry,) = server.find(event)
+            assert set(re.findall(r"(\w+)=", values)) <= set(entry)
 
 
 async def test_the_chat_between_two_clients_in_pipes(tmp_path: Path) -> None:
@@ -116,7 +130,7 @@ async def test_the_chat_between_two_terminals(tmp_path: Path) -> None:
 
 
 def chat_at_terminals(join: str, home: Path) -> None:
-    *options, url = shlex.split(join)[2:]
+    *options, url = arguments(join)
     with Person(url, home, *options) as first:
         first.see(r"in 0 · out 0 .*/help")
         with Person(url, home, *options) as second:
@@ -150,44 +164,3 @@ async def test_the_chat_with_other_peoples_clients(tmp_path: Path) -> None:
                 assert await one.get_message() == "Someone said: from trioecho"
                 assert other.recv(PATIENCE) == "Someone said: from trioecho"
                 assert await ours.end() == (0, "")
-
-
-async def test_what_curl_publishes_curl_hears() -> None:
-    """The lines of the section on HTTP, with the server's port in the place of the default one."""
-    listen, publish = readme.blocks("sh", readme.TEXT.partition("## One port")[2])[:2]
-    start, publish = publish.strip().split("\n")
-    variable, _, command = start.partition(" ")
-    assert command == "trioecho serve"
-    name, _, token = variable.partition("=")
-    async with running(variables={name: token}) as server, trio.open_nursery() as nursery:
-        address = server.url.removeprefix("ws://").rstrip("/")
-        shell = ["bash", "-c", listen.replace("127.0.0.1:7890", address)]
-        curl = await nursery.start(partial(trio.run_process, shell, stdout=subprocess.PIPE, check=False))
-        await server.event("connected", room="/news")
-        await trio.run_process(
-            ["bash", "-c", publish.replace("127.0.0.1:7890", address)], capture_stdout=True
-        )
-        heard = b""
-        while b"data: Hello\n" not in heard:
-            heard += await curl.stdout.receive_some()
-        nursery.cancel_scope.cancel()
-
-
-# What else can be told from the text.
-
-
-def test_every_option_that_is_named_exists() -> None:
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    options = [option for command in commands for option in command.params]
-    known = {name for option in options for name in (*option.opts, *option.secondary_opts)}
-    pip = {"--quiet", "--editable"}
-    ours = re.sub(r"`python tests/benchmarks[^`]*`", "", readme.TEXT)  # the comparison has options of its own
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours))
-    assert named - pip - known == {"--help", "--install-completion"}
-
-
-def test_every_policy_and_every_terminal_command_is_told() -> None:
-    for policy in get_args(WhenSlow):
-        assert re.search(rf"^\| `{policy}`", readme.TEXT, re.M)
-    told = set(re.findall(r"`(/[a-z]+)[ `]", readme.TEXT.partition("`/help` tells")[2].partition("paste")[0]))
-    assert told == set(re.findall("^/[a-z]+", COMMANDS, re.M))

@@ -1,8 +1,8 @@
 """
-Every recipe of the README, run by a shell as it stands there.
+Every example of the manual's page about clients, run as it stands there.
 
-Only hosts, ports and paths are put in place of the README's, which nobody could serve here. A recipe that is
-new or whose purpose has changed has no test, and `test_every_recipe_has_a_test` says so.
+Only hosts, ports and paths are put in place of those that nobody could serve here. An example that is new or
+whose purpose has changed has no test, and `test_every_example_has_a_test` says so.
 """
 
 from __future__ import annotations
@@ -15,40 +15,22 @@ import socket
 import ssl
 import tarfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
-from helpers import markdown as readme
+from helpers.examples import HERE, PORT, ExampleTests, listener_at, python, serving
+from helpers.markdown import Example
 from helpers.other_servers import RawServer, raw_server, tunnel, websockets_server
 from helpers.shell import Shell, substituted
 from trio_websocket import WebSocketConnection, open_websocket_url
 from websockets.sync.server import ServerConnection
 
-import trioecho
+RECIPES = ExampleTests(["clients"])
 
 PATIENCE = 20
-"""How long a recipe may take (seconds) before it counts as hung."""
-
-HERE = "127.0.0.1"
-
-Test = Callable[[str, Path], Awaitable[None]]
-
-TESTS: dict[str, Test] = {}
-
-
-def recipe(title: str) -> Callable[[Test], Test]:
-    """Say which recipe a test is for."""
-
-    def keep(test: Test) -> Test:
-        TESTS[title] = test
-        return test
-
-    return keep
+"""How long something may take (seconds) before it counts as hung."""
 
 
 class Authority:
@@ -62,25 +44,7 @@ class Authority:
         authority.issue_cert(*names).configure_cert(self.context)
 
 
-@asynccontextmanager
-async def serving(
-    listener: trio.SocketListener, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[trioecho.Server]:
-    """Serve from a listener, with TLS or without, and shut down when the block ends."""
-    listeners = [listener] if tls is None else [trio.SSLListener(listener, tls)]
-    async with trio.open_nursery() as nursery:
-        server: trioecho.Server = await nursery.start(partial(trioecho.serve, listeners=listeners))
-        yield server
-        await server.shutdown()
-
-
-async def listener_at(port: int = 0) -> tuple[trio.SocketListener, int]:
-    """Listen on a port, which may be one that was used a moment ago."""
-    (listener,) = await trio.open_tcp_listeners(port, host=HERE)
-    return listener, listener.socket.getsockname()[1]
-
-
-@recipe("One question, one answer, and fail if none comes within 5 seconds of silence")
+@RECIPES.test("Ask one question, print one answer, and fail after 5 seconds of silence")
 async def one_question(script: str, folder: Path) -> None:
     shell = Shell(folder)
     listener, port = await listener_at()
@@ -95,7 +59,7 @@ async def one_question(script: str, folder: Path) -> None:
         assert await shell.run(impatient) == (1, "")
 
 
-@recipe("Subscribe, and follow for ever, over restarts")
+@RECIPES.test("Subscribe to a feed and keep following it across restarts")
 async def follow(script: str, folder: Path) -> None:
     authority = Authority(folder, "localhost")
     os.mkfifo(folder / "trades.jsonl")  # A file that a test can wait for.
@@ -117,7 +81,7 @@ async def follow(script: str, folder: Path) -> None:
                     listener, _ = await listener_at(port)
 
 
-@recipe("A health check for a monitor: exit code 0 if it opens and closes properly")
+@RECIPES.test("Check a server's health: exit code 0 if the connection opens and closes properly")
 async def health_check(script: str, folder: Path) -> None:
     authority = Authority(folder, "localhost")
     listener, port = await listener_at()
@@ -130,7 +94,7 @@ async def health_check(script: str, folder: Path) -> None:
     assert await shell.run(changed) == (1, ""), "the server is gone, and the monitor must hear of it"
 
 
-@recipe("A file as one binary message; a stream as binary blocks")
+@RECIPES.test("Send a file as one binary message, and a stream as binary blocks")
 async def upload(script: str, folder: Path) -> None:
     chance = random.Random(5)
     photo, source = chance.randbytes(200_000), chance.randbytes(300_000)
@@ -161,7 +125,7 @@ async def binary_until_end(connection: WebSocketConnection) -> list[bytes]:
     return got
 
 
-@recipe("Log in: the token from a file, never on the command line")
+@RECIPES.test("Log in with a token from a file, so that it is never on the command line")
 async def log_in(script: str, folder: Path) -> None:
     authority = Authority(folder, "localhost")
     (folder / ".config").mkdir()
@@ -183,7 +147,7 @@ async def log_in(script: str, folder: Path) -> None:
     assert heard == ["Bearer s3cret", "Hello!"]
 
 
-@recipe("A server with a certificate of one's own authority, through a proxy")
+@RECIPES.test("Trust your own certificate authority, and connect through a proxy")
 async def through_a_proxy(script: str, folder: Path) -> None:
     authority = Authority(folder, "inside.example")
     listener, port = await listener_at()
@@ -202,7 +166,7 @@ async def through_a_proxy(script: str, folder: Path) -> None:
         assert between.received.startswith(b"CONNECT inside.example:443 HTTP/1.1\r\n")
 
 
-@recipe("Over a Unix socket, room /lobby")
+@RECIPES.test("Connect over a Unix socket, to the room /lobby")
 async def unix_socket(script: str, folder: Path) -> None:
     path = str(folder / "trioecho.sock")
     listening = trio.socket.socket(socket.AF_UNIX)
@@ -218,11 +182,39 @@ async def unix_socket(script: str, folder: Path) -> None:
             assert await inside.end() == (0, "")
 
 
-def test_every_recipe_has_a_test() -> None:
-    assert list(readme.recipes()) == list(TESTS)
+@RECIPES.test("Greet a server and print what it sends, whatever happens to the connection")
+async def greet_and_print(program: str, folder: Path) -> None:
+    heard: list[str | bytes] = []
+
+    def answer(connection: ServerConnection) -> None:
+        heard.append(connection.recv())
+        connection.send("Hello client!")
+        connection.send("Bye.")
+
+    with websockets_server(answer) as url:
+        changed = substituted(program, [("ws://127.0.0.1:7890/", url)])
+        async with python(changed, folder) as running:
+            assert await running.end() == (0, "Hello client!\nBye.\n")
+    assert heard == ["Hello Server!"]
 
 
-@pytest.mark.parametrize("title", readme.recipes())
-async def test_a_recipe_does_what_it_says(title: str, tmp_path: Path) -> None:
-    with trio.fail_after(PATIENCE):
-        await TESTS[title](readme.recipes()[title], tmp_path)
+@RECIPES.test("Say hello, and say in one sentence what went wrong if that fails")
+async def say_hello(program: str, folder: Path) -> None:
+    listener, port = await listener_at()
+    changed = substituted(program, [(PORT, f"{HERE}:{port}")])
+    async with serving(listener) as server, server.hub.subscribe("/") as room:
+        async with python(changed, folder) as running:
+            assert await running.end() == (0, "")
+        assert await anext(room) == "Hello Server!"
+    async with python(changed, folder) as running:
+        code, said = await running.end()
+    assert code == 0 and "refused" in said and said.count("\n") == 1
+
+
+def test_every_example_has_a_test() -> None:
+    RECIPES.check()
+
+
+@pytest.mark.parametrize("example", RECIPES.examples, ids=str)
+async def test_an_example_does_what_it_says(example: Example, tmp_path: Path) -> None:
+    await RECIPES.run(example, tmp_path)

@@ -56,7 +56,7 @@ class Shell:
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
-        (folder / "bin").mkdir()
+        (folder / "bin").mkdir(exist_ok=True)
         trioecho = folder / "bin" / "trioecho"
         trioecho.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trioecho "$@"\n')
         trioecho.chmod(0o700)

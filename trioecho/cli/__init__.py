@@ -20,6 +20,7 @@ from trioecho.cli.client.send import send
 from trioecho.cli.declared import option_named
 from trioecho.cli.errors import Failure
 from trioecho.cli.help import Command, Group
+from trioecho.cli.manual import manual
 from trioecho.cli.serve import serve
 from trioecho.cli.stdio import hold_closed
 from trioecho.options import OptionError
@@ -52,7 +53,7 @@ def trioecho(
     """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
 
 
-for command in (serve, client, listen, send, bench):
+for command in (serve, client, listen, send, bench, manual):
     app.command(cls=Command)(command)
 
 

@@ -1,0 +1,113 @@
+"""
+``trioecho manual``: the manual's pages, which are Markdown files in the package.
+
+At a terminal a page is rendered to its width; in a pipe it comes as it is in the file, so that it can be
+searched, saved or converted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Annotated
+
+import typer
+
+from trioecho.cli.errors import Failure
+from trioecho.cli.stdio import STDOUT
+
+__all__ = ["manual", "page_names", "read_page"]
+
+INDEX = "index"
+
+WIDEST = 100
+"""Text in longer lines than this (columns) is hard to read, however wide the terminal is."""
+
+LIKENESS = 0.4
+"""How similar a page's name must be to be suggested: enough for two wrong letters in ``http``."""
+
+RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?![a-z]+:)[^)]*\)")
+"""A link to another page. It leads nowhere from a terminal, where only its text is shown."""
+
+
+def page_names() -> list[str]:
+    """Return the names of all pages, sorted: each is a file's name without ``.md``."""
+    names = [entry.name for entry in files("trioecho").joinpath("manual").iterdir()]
+    return sorted([name.removesuffix(".md") for name in names if name.endswith(".md")])
+
+
+def read_page(name: str) -> str:
+    """Return the Markdown of a page that exists."""
+    return files("trioecho").joinpath("manual", f"{name}.md").read_text(encoding="utf-8")
+
+
+def manual(
+    page: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAGE",
+            help="The page to show; without one, the list of pages.",
+            show_default=False,
+            autocompletion=page_names,
+        ),
+    ] = INDEX,
+) -> None:
+    """
+    Show a page of the manual, or the list of pages.
+
+    At a terminal it is rendered; in a pipe it is plain Markdown.
+    """
+    text = read_page(_known(page))
+    _write(_rendered(text) if os.isatty(STDOUT) else text)
+
+
+def _known(page: str) -> str:
+    """
+    Return the name of the page that is meant; its file's name and any case will do.
+
+    Raises:
+        typer.BadParameter: there is no such page.
+
+    """
+    names = page_names()
+    name = page.strip().lower().removesuffix(".md").replace(" ", "-").replace("_", "-")
+    if name in names:
+        return name
+    near = get_close_matches(name, names, cutoff=LIKENESS)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    raise typer.BadParameter(f"the manual has no page {page[:100]!r}: {advice}")
+
+
+def _rendered(text: str) -> str:
+    # Loaded here because rendering takes longer to load than every other command takes to start.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.width = min(console.width, WIDEST)
+    with console.capture() as capture:
+        console.print(Markdown(RELATIVE_LINK.sub(r"\1", text), hyperlinks=False))
+    return capture.get()
+
+
+def _write(text: str) -> None:
+    """
+    Write to standard output; a reader that has seen enough (as ``head``) ends it quietly.
+
+    In UTF-8 whatever the locale says, as the file is; past ``sys.stdout``, which would complain of a closed
+    pipe once more when Python exits.
+
+    Raises:
+        Failure: it cannot be written.
+
+    """
+    rest = memoryview(text.encode())
+    try:
+        while rest:
+            rest = rest[os.write(STDOUT, rest) :]
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise Failure(f"standard output cannot be written: {error.strerror}") from error
