@@ -274,6 +274,6 @@ def parameter(example: Example) -> Any:
     return pytest.param(example, marks=marks, id=str(example))
 
 
-@pytest.mark.parametrize("example", map(parameter, EXAMPLES.examples))
+@pytest.mark.parametrize("example", [parameter(example) for example in EXAMPLES.examples])
 async def test_an_example_does_what_it_says(example: Example, tmp_path: Path) -> None:
     await EXAMPLES.run(example, tmp_path)
