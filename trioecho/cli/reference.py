@@ -7,37 +7,35 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-__all__ = ["options_reference"]
+__all__ = ["command_reference", "options_reference"]
 
 HEAD = "| option | default | variable | meaning |\n|---|---|---|---|"
 
 
 def options_reference() -> str:
-    """Return a section for each command, with a table for each group of its options."""
+    """Return the options of ``trioecho serve``: a table for each group."""
     from trioecho.cli import app  # here, because it imports every command
 
     commands: Any = get_command(app)
-    context = typer.Context(commands)
-    found = {name: commands.get_command(context, name) for name in commands.commands}
-    return "\n".join([_section(name, command, context) for name, command in found.items()])
+    return command_reference(commands.get_command(typer.Context(commands), "serve"))
 
 
-def _section(name: str, command: Any, context: typer.Context) -> str:
-    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    usage = " ".join(["trioecho", name, "[OPTIONS]", *[_argument(argument) for argument in arguments]])
+def command_reference(command: Any) -> str:
+    """Return the arguments and options of a command: a table for each group."""
+    context = typer.Context(command)
     groups: dict[str, list[str]] = {}
-    for option in command.params:
-        if option not in arguments:
-            groups.setdefault(option.rich_help_panel or "Others", []).append(_row(option, context))
-    text = " ".join((command.help or "").split("\n\n")[0].split())
-    parts = [f"## trioecho {name}\n\n{text}\n\n`{usage}`\n"]
-    parts += [f"### {group}\n\n{HEAD}\n" + "\n".join(rows) + "\n" for group, rows in groups.items()]
-    return "\n".join(parts)
+    for parameter in command.params:
+        is_argument = parameter.param_type_name == "argument"
+        title = parameter.rich_help_panel or ("Arguments" if is_argument else "Options")
+        row = _argument(parameter) if is_argument else _row(parameter, context)
+        groups.setdefault(title, []).append(row)
+    return "\n".join([f"### {title}\n\n{HEAD}\n" + "\n".join(rows) + "\n" for title, rows in groups.items()])
 
 
 def _argument(argument: Any) -> str:
     name = (argument.metavar or argument.name).strip("[].").upper()
-    return f"[{name}]..." if argument.nargs == -1 else name if argument.required else f"[{name}]"
+    default = f"`{argument.default}`" if argument.default else ""
+    return f"| `{name}` | {default} |  | {argument.help} |"
 
 
 def _row(option: Any, context: typer.Context) -> str:
