@@ -64,8 +64,8 @@ def assert_refused(option: str, value: Any) -> None:
 def test_every_option_has_its_bounds_in_this_table() -> None:
     tested = {
         "prefix",
-        "publish_token",
         "public_url",
+        *TEXTS,
         "subprotocols",
         *SWITCHES,
         *SIZES,
@@ -243,7 +243,19 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "health": True,
         "metrics": True,
         "public_url": None,
-        "publish_token": None,
+        "origin": ("self",),
+        "allowed_host": (),
+        "token": (),
+        "token_file": None,
+        "token_cookie": None,
+        "allow_query_token": False,
+        "jwt_key_file": None,
+        "jwt_algorithm": None,
+        "jwt_jwks_file": None,
+        "jwt_audience": None,
+        "jwt_issuer": None,
+        "jwt_leeway": 0,
+        "room": (),
     }
     assert dataclasses.asdict(Listening()) == {
         "host": ("127.0.0.1",),
@@ -275,7 +287,7 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
     """So whatever can be set is set by the same name, as an argument, an option or a variable."""
     parameters = serve_parameters()
     declarations = {**declared(Listening), **declared(Settings), **declared(Logging)}
-    assert set(parameters) == {*declarations, "publish_token_file"}
+    assert set(parameters) == set(declarations)
     for name, parameter in parameters.items():
         dashed = {"subprotocols": "subprotocol"}.get(name, name).replace("_", "-")
         assert parameter.opts == [f"--{dashed}"]

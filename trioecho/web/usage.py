@@ -33,13 +33,12 @@ def help_text(request: Request, limits: Settings) -> str:
         lines.append(f"  look       open {url} in a browser")
     if limits.events:
         lines.append(f"  listen     curl -N -H 'Accept: text/event-stream' {url}")
-    if limits.publish_token is not None:
-        lines += [
-            "  publish    curl -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: text/plain' \\",
-            f"                  -d 'Hello' {url}",
-        ]
-    else:
-        lines.append("  publish    is off: the server was started without --publish-token")
+    lines.append(f"  publish    curl -H 'Content-Type: text/plain' -d 'Hello' {url}")
     if limits.stats:
         lines.append(f"  count      curl -H 'Accept: application/json' {url}")
+    if limits.takes_tokens:
+        lines += [
+            "",
+            'A token is needed: --token with trioecho client, -H "Authorization: Bearer $TOKEN" with curl.',
+        ]
     return "\n".join(lines) + "\n"
