@@ -95,7 +95,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_what_is_not_plain_is_refused_and_what_follows_it_is_never_read(form: str) -> None:
-    async with unharmed(token={"ada": "secret"}, handshake_timeout=2.0) as server:
+    async with unharmed(handshake_timeout=2.0) as server:
         async with joined(server.url, b"/hidden") as hidden, joined(server.url, b"/open") as opened:
             async with asking(server.url) as peer:
                 await peer.send(FORMS[form] + HIDDEN)
@@ -161,7 +161,7 @@ async def _hold_a_conversation(data: bytes, cuts: list[tuple[int, float]]) -> No
     """Say ``data``, in pieces and with pauses, and hear what comes until the server has had enough."""
     listener = MemoryListener()
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(partial(serve, listeners=[listener], token={"ada": "secret"}))
+        server = await nursery.start(partial(serve, listeners=[listener]))
         heard = bytearray()
         async with server.hub.subscribe("/"):
             stream = await listener.connect()

@@ -28,7 +28,7 @@ async def scrape(server: Serving) -> Samples:
 
 
 async def test_it_adds_up_with_what_was_sent() -> None:
-    async with serving(token={"ada": "secret"}) as server:
+    async with serving() as server:
         async with (
             joined(server.url, b"/room") as one,
             joined(server.url, b"/room") as other,

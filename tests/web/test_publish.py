@@ -23,7 +23,7 @@ TEXT_TYPE = {"Content-Type": "text/plain"}
 
 
 async def test_curl_publishes_to_websocket_clients_and_is_told_how_many() -> None:
-    async with serving(token={"ada": "secret"}, prefix="From afar: ") as server:
+    async with serving(prefix="From afar: ") as server:
         async with joined(server.url, b"/room") as one, joined(server.url, b"/room") as other:
             said = await curl(
                 "-w", "%{http_code}", "-H", "Authorization: Bearer secret", "-H", "Content-Type: text/plain",
@@ -51,14 +51,14 @@ async def test_curl_publishes_to_websocket_clients_and_is_told_how_many() -> Non
 )
 async def test_text_and_json_are_text_and_all_else_is_binary(content_type: str | None, opcode: int) -> None:
     headers = TOKEN if content_type is None else {**TOKEN, "Content-Type": content_type}
-    async with serving(token={"ada": "secret"}) as server, joined(server.url) as peer:
+    async with serving() as server, joined(server.url) as peer:
         for body in ("{}é".encode(), b"", bytes(70_000)):
             assert (await fetch(server.url, method="POST", headers=headers, body=body)).status == 202
             assert await peer.read_frame() == (opcode, body)
 
 
 async def test_a_body_of_any_size_up_to_the_limit_arrives_however_it_is_sent(tmp_path: Path) -> None:
-    async with serving(token={"ada": "secret"}, max_message_size=2**20) as server, joined(server.url) as peer:
+    async with serving(max_message_size=2**20) as server, joined(server.url) as peer:
         file = tmp_path / "body"
         for size, chunks in ((2**20, []), (2**20, ["-H", "Transfer-Encoding: chunked"])):
             file.write_bytes(bytes(size))
@@ -90,7 +90,7 @@ CHUNKED = {**TOKEN, "Transfer-Encoding": "chunked"}
 )
 async def test_what_may_not_be_published_reaches_nobody(head: bytes, body: bytes, status: int) -> None:
     limits = {"max_message_size": 1000, "handshake_timeout": 0.2}
-    async with unharmed(token={"ada": "secret"}, **limits) as server, joined(server.url) as listener:  # type: ignore[arg-type]
+    async with unharmed(**limits) as server, joined(server.url) as listener:  # type: ignore[arg-type]
         async with asking(server.url) as peer:
             await peer.send(head + body)
             answer = await peer.read_answer()
@@ -109,7 +109,7 @@ async def test_without_a_token_publishing_is_off_and_the_answer_names_the_option
 
 async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_only_if_it_may_publish() -> None:
     expect = {"Expect": "100-continue", "Content-Length": "2"}
-    async with unharmed(token={"ada": "secret"}) as server, asking(server.url) as peer:
+    async with unharmed() as server, asking(server.url) as peer:
         await peer.send(head_of(method="POST", headers={**TOKEN, **expect}))
         assert await peer.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await peer.send(b"ok")
@@ -123,7 +123,7 @@ async def test_a_post_that_comes_too_late_in_a_shutdown_is_told_so(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Its body arrives when its room has begun to drain, which a client that reads nothing holds up."""
-    options = Options(token={"ada": "secret"}, max_message_size=1000, max_pending_bytes=1000)
+    options = Options(max_message_size=1000, max_pending_bytes=1000)
     async with trio.open_nursery() as nursery:
         listener = MemoryListener()
         server = await nursery.start(partial(serve, listeners=[listener], **options))
@@ -146,7 +146,7 @@ async def test_a_full_room_makes_a_publisher_wait_at_most_for_the_stall_limit(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     listener = MemoryListener()
-    options = Options(token={"ada": "secret"}, max_message_size=1000, max_pending_bytes=1000)
+    options = Options(max_message_size=1000, max_pending_bytes=1000)
     server = await nursery.start(partial(serve, listeners=[listener], **options))
 
     async def read_slowly() -> None:
