@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
@@ -61,7 +62,7 @@ class Access(Group):
     """
 
     token: Annotated[
-        tuple[tuple[str, str], ...],
+        Mapping[str, str] | Sequence[tuple[str, str]],
         TokenPairs(
             "Let in who has this token; may be given several times. Others can see a command line: a file is"
             " safer."

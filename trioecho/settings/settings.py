@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -59,7 +60,7 @@ class Options(TypedDict, total=False):
     public_url: str | None
     origin: tuple[str, ...]
     allowed_host: tuple[str, ...]
-    token: tuple[tuple[str, str], ...]
+    token: Mapping[str, str] | Sequence[tuple[str, str]]
     token_file: str | os.PathLike[str] | None
     token_cookie: str | None
     allow_query_token: bool
