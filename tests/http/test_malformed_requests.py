@@ -80,7 +80,7 @@ FORMS = {
     "another version": b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
-    "two Hosts": b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n",
+    "two Hosts": b"GET / HTTP/1.1\r\nHost: [::1]\r\nHost: y\r\n\r\n",
     "a body where none belongs": b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nabcd",
     "a HEAD with a body": b"HEAD / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a chunk of no size": post(CHUNKED, body=b"\r\nabcd\r\n0\r\n\r\n"),

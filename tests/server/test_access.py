@@ -85,7 +85,7 @@ async def test_a_query_token_and_a_cookie_are_taken_only_where_an_option_says_so
         room, headers = given
         async with serving(token={"ada": ADA}) as server:
             assert (await shake(server.url, room, **headers))[0] == 401
-        async with serving(token={"ada": ADA}, **options) as server:  # type: ignore[arg-type]
+        async with serving(token={"ada": ADA}, **options) as server:
             assert (await shake(server.url, room, **headers))[0] == 101
 
 
@@ -157,4 +157,4 @@ async def test_the_secret_is_in_no_log_line_and_no_answer() -> None:
         said.append(await fetch(server.url, "/", headers=two))
         assert [answer.status for answer in said] == [401, 200, 400]
         assert ADA not in repr(said) + repr(server.entries) + repr(server.server)
-        assert ADA not in repr(trioecho.Settings(token={"ada": ADA}))  # type: ignore[arg-type]
+        assert ADA not in repr(trioecho.Settings(token={"ada": ADA}))
