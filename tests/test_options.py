@@ -20,7 +20,7 @@ from trioecho.cli import app
 from trioecho.cli.declared import parameters
 from trioecho.cli.logs import Logging
 from trioecho.cli.reference import options_reference
-from trioecho.option_kinds import Secret
+from trioecho.option_kinds import Secret, TokenPairs
 from trioecho.options import Group, declared, groups_of
 from trioecho.settings import Listening
 

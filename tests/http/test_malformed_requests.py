@@ -82,7 +82,7 @@ FORMS = {
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
     "two Hosts": b"GET / HTTP/1.1\r\nHost: [::1]\r\nHost: y\r\n\r\n",
     "a body where none belongs": b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nabcd",
-    "a HEAD with a body": b"HEAD / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a HEAD with a body": b"HEAD / HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a chunk of no size": post(CHUNKED, body=b"\r\nabcd\r\n0\r\n\r\n"),
     "a chunk with a sign": post(CHUNKED, body=b"+4\r\nabcd\r\n0\r\n\r\n"),
     "a chunk with 0x": post(CHUNKED, body=b"0x4\r\nabcd\r\n0\r\n\r\n"),
