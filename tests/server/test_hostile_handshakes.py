@@ -31,7 +31,8 @@ REFUSED = {
     "a room with a control character": (request(b"/\x07"), 400),
     "a target that is no path": (request(b"*"), 400),
     "a target with a fragment": (request(b"/a#b"), 400),
-    "bytes over 0x7F in Host": (request(headers={b"Host": NOT_ASCII}), 400),
+    "bytes over 0x7F in Host": (request(headers={b"Host": NOT_ASCII}), 403),
+    "bytes over 0x7F in Origin": (request(headers={b"Origin": NOT_ASCII}), 403),
     "bytes over 0x7F for the key": (request(headers={b"Sec-WebSocket-Key": NOT_ASCII}), 400),
     "bytes over 0x7F for the version": (request(headers={b"Sec-WebSocket-Version": NOT_ASCII}), 426),
     "bytes over 0x7F in a header's name": (request(headers={NOT_ASCII: b"x"}), 400),
@@ -44,7 +45,6 @@ REFUSED = {
 ACCEPTED = {
     "bytes over 0x7F after Connection's token": request(headers={b"Connection": b"Upgrade, " + NOT_ASCII}),
     "bytes over 0x7F after Upgrade's token": request(headers={b"Upgrade": b"websocket, " + NOT_ASCII}),
-    "bytes over 0x7F in Origin": request(headers={b"Origin": NOT_ASCII}),
     "bytes over 0x7F in the extensions": request(headers={b"Sec-WebSocket-Extensions": NOT_ASCII}),
     "bytes over 0x7F in the subprotocols": request(headers={b"Sec-WebSocket-Protocol": NOT_ASCII}),
     "bytes over 0x7F in another header": request(headers={b"X-Other": NOT_ASCII}),
