@@ -115,7 +115,10 @@ async def start_for_posts(script: str, folder: Path) -> None:
 async def publish(script: str, folder: Path) -> None:
     listener, port = await listener_at()
     changed = substituted(script, [(PORT, f"{HERE}:{port}")])
-    async with serving(listener, publish_token="secret") as server, server.hub.subscribe("/news") as news:
+    async with (
+        serving(listener, token={"ada": "9f3c2a7e51d04b68a1c5"}) as server,
+        server.hub.subscribe("/news") as news,
+    ):
         code, answer = await Shell(folder).run(changed)
         assert (code, json.loads(answer)) == (0, {"room": "/news", "receivers": 1})
         assert await anext(news) == "Hello"
@@ -249,14 +252,14 @@ async def behind_nginx(_: str, folder: Path) -> None:
     server = substituted(server, [(PORT, f"{HERE}:{upstream}")])
     file = folder / "nginx.conf"
     file.write_text(CONFIGURATION.format(folder=folder, port=(port := free_port()), http=http, server=server))
-    async with serving(listener, publish_token="secret") as behind, trio.open_nursery() as nursery:
+    async with serving(listener) as behind, trio.open_nursery() as nursery:
         await nursery.start(trio.run_process, [NGINX, "-c", str(file), "-p", str(folder), "-e", "stderr"])
         await once_there(port)
         url, address = f"ws://{HERE}:{port}/chat/news", f"http://{HERE}:{port}"
         async with open_websocket_url(url) as client, behind.hub.subscribe("/news") as news:
             await client.send_message("over nginx")
             assert await anext(news) == "over nginx"
-            headers = {"Authorization": "Bearer secret", "Content-Type": "text/plain"}
+            headers = {"Content-Type": "text/plain"}
             answer = await fetch(address, "/chat/news", method="POST", body=b"posted", headers=headers)
             assert answer.status == 202
             assert await client.get_message() == "posted"

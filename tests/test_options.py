@@ -7,7 +7,6 @@ import dataclasses
 import inspect
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 import pytest
@@ -17,13 +16,13 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from trioecho import OptionError, Options, Settings, serve
-from trioecho.cli import app, main
-from trioecho.cli.declared import parameters, taken
+from trioecho.cli import app
+from trioecho.cli.declared import parameters
 from trioecho.cli.logs import Logging
 from trioecho.cli.reference import options_reference
-from trioecho.option_kinds import Secret
+from trioecho.option_kinds import Secret, TokenPairs
 from trioecho.options import Group, declared, groups_of
-from trioecho.settings import Listening, Web
+from trioecho.settings import Listening
 
 GIB = 2**30
 DAY = 86_400
@@ -37,7 +36,23 @@ SECONDS = {
     "ping_timeout": 0.01,
     "shutdown_timeout": 0.0,
 }
-SWITCHES = ["page", "events", "stats", "health", "metrics"]
+ACCESS = {
+    "origin",
+    "allowed_host",
+    "token",
+    "token_file",
+    "token_cookie",
+    "jwt_key_file",
+    "jwt_algorithm",
+    "jwt_jwks_file",
+    "jwt_audience",
+    "jwt_issuer",
+    "jwt_leeway",
+    "room",
+}
+"""Those whose values are tested in tests/access and tests/server."""
+
+SWITCHES = ["page", "events", "stats", "health", "metrics", "allow_query_token"]
 SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
@@ -64,8 +79,8 @@ def assert_refused(option: str, value: Any) -> None:
 def test_every_option_has_its_bounds_in_this_table() -> None:
     tested = {
         "prefix",
-        "publish_token",
         "public_url",
+        *ACCESS,
         "subprotocols",
         *SWITCHES,
         *SIZES,
@@ -138,20 +153,6 @@ def test_a_switch_is_true_or_false(option: str) -> None:
     assert not getattr(settings_with(option, False), option)
     for value in (None, 0, 1, "no"):
         assert_refused(option, value)
-
-
-@pytest.mark.parametrize("token", ["a", "AZaz09-._~+/", "padded==", "x" * 1024])
-def test_a_token_is_taken_and_never_shown(token: str) -> None:
-    assert Settings(publish_token=token).publish_token == token
-    assert f"{token!r}" not in repr(Settings(publish_token=token))
-
-
-@pytest.mark.parametrize("token", ["", " ", "two words", "line\n", "=", "a=b", "ü", "x" * 1025, 7, b"bytes"])
-def test_what_cannot_be_a_bearer_token_is_refused_without_being_repeated(token: Any) -> None:
-    with pytest.raises(OptionError) as caught:
-        Settings(publish_token=token)
-    assert caught.value.option == "publish_token"
-    assert str(caught.value) == "publish_token must be letters, digits and any of -._~+/, then = if need be"
 
 
 URLS = {
@@ -243,7 +244,19 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "health": True,
         "metrics": True,
         "public_url": None,
-        "publish_token": None,
+        "origin": ("self",),
+        "allowed_host": (),
+        "token": (),
+        "token_file": None,
+        "token_cookie": None,
+        "allow_query_token": False,
+        "jwt_key_file": None,
+        "jwt_algorithm": None,
+        "jwt_jwks_file": None,
+        "jwt_audience": None,
+        "jwt_issuer": None,
+        "jwt_leeway": 0,
+        "room": (),
     }
     assert dataclasses.asdict(Listening()) == {
         "host": ("127.0.0.1",),
@@ -275,7 +288,7 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
     """So whatever can be set is set by the same name, as an argument, an option or a variable."""
     parameters = serve_parameters()
     declarations = {**declared(Listening), **declared(Settings), **declared(Logging)}
-    assert set(parameters) == {*declarations, "publish_token_file"}
+    assert set(parameters) == set(declarations)
     for name, parameter in parameters.items():
         dashed = {"subprotocols": "subprotocol"}.get(name, name).replace("_", "-")
         assert parameter.opts == [f"--{dashed}"]
@@ -311,7 +324,7 @@ def test_every_option_says_in_its_docstring_what_it_is_for(group: type[Group]) -
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_secret_is_shown_by_nothing(group: type[Group]) -> None:
     for field in dataclasses.fields(group):  # type: ignore[arg-type]
-        assert field.repr is not isinstance(declared(group)[field.name], Secret), field.name
+        assert field.repr is not isinstance(declared(group)[field.name], (Secret, TokenPairs)), field.name
 
 
 def test_a_group_of_a_users_own_is_checked_and_listed_like_ours() -> None:
@@ -335,50 +348,6 @@ def test_a_group_of_a_users_own_is_checked_and_listed_like_ours() -> None:
     with pytest.raises(OptionError, match=r"^max_rooms must be"):
         More(max_rooms=0)
     assert [parameter.name for parameter in parameters(Access)] == ["api_key", "api_key_file"]
-
-
-SECRET = "do-not-show-this"
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (f"{SECRET}\nmore\n", "has more than one line"),
-        ("", "is empty"),
-        (" \n", "is empty"),
-        (SECRET * 2000, "is too long"),
-        (f"{SECRET} {SECRET}", "--publish-token must be letters"),
-        (b"\xff\xfe" + SECRET.encode(), "must name a file of text"),
-        (None, "cannot be read: no such file or directory"),
-    ],
-)
-def test_a_secret_file_that_holds_no_secret_is_named_and_not_shown(
-    tmp_path: Path,
-    content: str | bytes | None,
-    problem: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = tmp_path / "token"
-    if content is not None:
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    monkeypatch.setattr("sys.argv", ["trioecho", "serve", "--publish-token-file", str(file)])
-    with pytest.raises(SystemExit) as exited:
-        main()
-    said = capsys.readouterr().err
-    assert exited.value.code == (1 if content is None else 2)
-    assert said.startswith("trioecho: --publish-token") and said.count("\n") == 1
-    assert problem in said and SECRET not in said
-    assert str(file) in said or "must be letters" in said
-
-
-def test_a_secret_is_read_from_a_file_without_the_white_space_around_it(tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    file.write_text(f"  {SECRET}\n")
-    given = dict.fromkeys(declared(Web)) | {"publish_token": None, "publish_token_file": file}
-    assert taken(Web, given)["publish_token"] == SECRET
-    with pytest.raises(OptionError, match="publish_token_file"):
-        taken(Web, given | {"publish_token": SECRET})
 
 
 def test_the_reference_lists_every_option_of_serve() -> None:

@@ -5,6 +5,7 @@ A WebSocket broadcast server on trio: what one client sends, every other client 
 is a client for any WebSocket server.
 """
 
+from trioecho.access.identity import Identity, Refusal
 from trioecho.client import (
     CertificateNotTrusted,
     Client,
@@ -41,11 +42,13 @@ __all__ = [
     "Disconnect",
     "Disconnected",
     "Hub",
+    "Identity",
     "ListenError",
     "NotWebSocket",
     "OptionError",
     "Options",
     "Reconnect",
+    "Refusal",
     "Rejected",
     "Request",
     "Response",

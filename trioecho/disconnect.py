@@ -47,4 +47,6 @@ UNTAKEN = Disconnect(
     NO_CLOSE_FRAME,
     "did not take the answer to its handshake before the handshake timeout",
 )
+NOT_ALLOWED = Disconnect("not-allowed", 1008, "not allowed to publish in this room")
+EXPIRED = Disconnect("expired", 4401, "the token has expired")
 TOO_BIG = Disconnect("too-big", 1009, "the message is larger than allowed")

@@ -7,7 +7,9 @@ Each is a note in the annotation of a field, as :mod:`trioecho.options` describe
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 from urllib.parse import urlsplit
@@ -18,12 +20,14 @@ from trioecho.options import Option, OptionError
 __all__ = [
     "TOKEN_CHARACTERS",
     "Choice",
+    "File",
     "Seconds",
     "Secret",
     "Size",
     "Switch",
     "Text",
     "Texts",
+    "TokenPairs",
     "Tokens",
     "Url",
     "Whole",
@@ -61,14 +65,17 @@ class Choice(Option):
     """One of a few words; ``of`` is their ``Literal``."""
 
     of: Any = None
+    optional: bool = False
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The words."""
         return get_args(self.of)
 
-    def check(self, name: str, value: Any) -> str:
+    def check(self, name: str, value: Any) -> str | None:
         """Take one of the words."""
+        if value is None and self.optional:
+            return None
         for choice in self.choices:
             if value == choice:
                 return choice
@@ -104,17 +111,18 @@ class Seconds(Option):
 
     metavar: str = "SECONDS"
     low: float = 0.0
+    high: float = LONGEST_WAIT
     off: bool = False
     unit: ClassVar[str] = "seconds"
 
     def check(self, name: str, value: Any) -> float:
         """Take a finite number within the bounds."""
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            if self.low <= value <= LONGEST_WAIT or (self.off and value == 0):
+            if self.low <= value <= self.high or (self.off and value == 0):
                 return value
         zero = "0 (off) or " if self.off else ""
         raise OptionError(
-            name, f"must be {zero}seconds from {self.low:g} to {LONGEST_WAIT:g}, not {shown(value)}"
+            name, f"must be {zero}seconds from {self.low:g} to {self.high:g}, not {shown(value)}"
         )
 
 
@@ -146,7 +154,7 @@ class Secret(Option):
     """
     A bearer token, or ``None``. Its field is declared with ``field(default=None, repr=False)``.
 
-    On the command line it can be read from a file too: ``--publish-token`` and ``--publish-token-file``.
+    On the command line it can be read from a file too: ``--api-key`` and ``--api-key-file``.
     """
 
     metavar: str = "TOKEN"
@@ -156,6 +164,39 @@ class Secret(Option):
         if value is None or (isinstance(value, str) and BEARER_TOKEN.fullmatch(value)):
             return value
         raise OptionError(name, "must be letters, digits and any of -._~+/, then = if need be")
+
+
+@dataclass(frozen=True)
+class File(Option):
+    """The path of a file, or ``None``. Whether it can be read shows when it is."""
+
+    metavar: str = "FILE"
+
+    def check(self, name: str, value: Any) -> str | os.PathLike[str] | None:
+        """Take any path."""
+        if value is None or isinstance(value, (str, os.PathLike)):
+            return value
+        raise OptionError(name, f"must be a path, not {shown(value)}")
+
+
+@dataclass(frozen=True)
+class TokenPairs(Option):
+    """
+    Tokens by the names of who has them, kept as pairs. No message repeats any of them.
+
+    On the command line, each is ``NAME=VALUE``.
+    """
+
+    metavar: str = "NAME=VALUE"
+
+    def check(self, name: str, value: Any) -> tuple[tuple[str, str], ...]:
+        """Take a mapping, or a sequence of pairs; what a name and a token may be shows when they are used."""
+        pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+        if not isinstance(pairs, (tuple, list)) or not all(
+            isinstance(pair, tuple) and len(pair) == 2 for pair in pairs
+        ):
+            raise OptionError(name, "must be a dict of names and tokens, or a list of pairs of them")
+        return tuple(pairs)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from trioecho.access.gate import Gate
 from trioecho.access.hosts import Hosts
 from trioecho.access.identity import Identity, Refusal
 from trioecho.access.jwt import Verifier
-from trioecho.access.options import AccessOptions
 from trioecho.access.origins import Origins
 from trioecho.access.presented import BadToken, offered_subprotocols
 from trioecho.access.rates import Rate
 from trioecho.access.tokens import TokenTable
 from trioecho.options import OptionError
+from trioecho.settings import Access
 
 ADA = "b68a1c59f3c2a7e51d04"
 
@@ -89,7 +89,7 @@ names = st.sampled_from(["authorization", "cookie", "sec-websocket-protocol", "o
 async def test_a_request_is_let_in_or_refused(
     headers: list[tuple[str, str]], query: str, host: str | None, allow: bool
 ) -> None:
-    options = AccessOptions(token={"ada": ADA}, token_cookie="session", allow_query_token=allow)
+    options = Access(token={"ada": ADA}, token_cookie="session", allow_query_token=allow)
     request = asked(f"/room?{query}", *headers, host=host)
     found = await Gate(options, loopback=True).authorize(request)
     assert isinstance(found, (Identity, Refusal))

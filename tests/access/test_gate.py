@@ -14,10 +14,10 @@ from helpers.signing import SECRET, sign
 
 from trioecho.access.gate import Authorize, Gate
 from trioecho.access.identity import ANYONE, Identity, Refusal
-from trioecho.access.options import AccessOptions
 from trioecho.access.rights import check_rights
 from trioecho.http.request import Request
 from trioecho.options import OptionError
+from trioecho.settings import Access
 
 ADA = "b68a1c59f3c2a7e51d04"
 BEARER = ("authorization", f"Bearer {ADA}")
@@ -35,7 +35,7 @@ async def answer(authorize: Authorize, request: Request) -> str | int | None:
 
 
 def gate(loopback: bool = False, client_certificates: bool = False, **options: Any) -> Gate:
-    return Gate(AccessOptions(**options), loopback=loopback, client_certificates=client_certificates)
+    return Gate(Access(**options), loopback=loopback, client_certificates=client_certificates)
 
 
 async def test_without_options_everybody_is_anyone() -> None:
@@ -165,18 +165,18 @@ def test_options_that_cannot_be_are_refused_at_the_start(option: str, options: d
         gate(**options)
     assert caught.value.option == option
     assert ADA not in str(caught.value)
-    assert ADA not in repr(AccessOptions(token={"ada": ADA}))
+    assert ADA not in repr(Access(token={"ada": ADA}))
 
 
 BLOCKED = """
 import sys
 sys.modules["jwt"] = None
 from trioecho.access.gate import Gate
-from trioecho.access.options import AccessOptions
-Gate(AccessOptions(token={"ada": "x" * 20}))
+from trioecho.settings import Access
+Gate(Access(token={"ada": "x" * 20}))
 assert "trioecho.access.jwt" not in sys.modules and "cryptography" not in sys.modules
 try:
-    Gate(AccessOptions(jwt_jwks_file="keys"))
+    Gate(Access(jwt_jwks_file="keys"))
 except ValueError as error:
     print(error)
 """

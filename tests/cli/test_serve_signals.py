@@ -9,11 +9,13 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from shutil import which
 from urllib.parse import urlsplit
 
 import pytest
 import trio
+from helpers.http_client import fetch
 from helpers.raw_peer import BINARY, PING, PONG, TEXT, Peer, close, connected, frame, joined
 from helpers.server import serving
 from helpers.server_process import Running, environment, running
@@ -257,3 +259,25 @@ async def test_cancelling_serve_is_immediate_and_leaves_nothing_behind() -> None
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", urlsplit(url).port or 0))
+
+
+async def test_sighup_reads_the_token_file_again_and_keeps_the_old_when_it_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("ada first-token-long-enough\n")
+
+    async def status(token: str) -> int:
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        return (await fetch(server.url, headers=headers)).status
+
+    async with running("--token-file", str(file)) as server:
+        assert await status("first-token-long-enough") == 200
+        file.write_text("ada second-token-long-enough\n")
+        server.signal(signal.SIGHUP)
+        await server.event("reloaded")
+        assert await status("first-token-long-enough") == 401
+        assert await status("second-token-long-enough") == 200
+        file.write_text("nonsense\n")
+        server.signal(signal.SIGHUP)
+        assert "--token-file" in (await server.event("not-reloaded"))["why"]
+        assert await status("second-token-long-enough") == 200
+        assert "token-long-enough" not in "\n".join(server.lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -58,11 +58,14 @@ class ExampleTests:
 
 @asynccontextmanager
 async def serving(
-    listener: trio.SocketListener, tls: ssl.SSLContext | None = None, *, publish_token: str | None = None
+    listener: trio.SocketListener,
+    tls: ssl.SSLContext | None = None,
+    *,
+    token: Mapping[str, str] | None = None,
 ) -> AsyncIterator[trioecho.Server]:
     """Serve from a listener, with TLS or without, and shut down when the block ends."""
     listeners = [listener] if tls is None else [trio.SSLListener(listener, tls)]
-    run = partial(trioecho.serve, listeners=listeners, publish_token=publish_token)
+    run = partial(trioecho.serve, listeners=listeners, token=token or {})
     async with trio.open_nursery() as nursery:
         server: trioecho.Server = await nursery.start(run)
         yield server

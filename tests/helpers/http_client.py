@@ -80,7 +80,7 @@ def head_of(
     body: bytes | None = None,
 ) -> bytes:
     """Return the head of a request, with the length of the body if there is one."""
-    fields = {"Host": "test", **(headers or {})}
+    fields = {"Host": "localhost", **(headers or {})}
     if body is not None:
         fields["Content-Length"] = str(len(body))
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields.items()]]

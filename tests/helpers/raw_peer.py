@@ -15,7 +15,7 @@ __all__ = ["CLOSE", "Peer", "close", "connected", "connection", "frame", "joined
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 HEADERS = {
-    b"Host": b"test",
+    b"Host": b"localhost",
     b"Connection": b"Upgrade",
     b"Upgrade": b"websocket",
     b"Sec-WebSocket-Version": b"13",

@@ -44,7 +44,7 @@ async def half_a_handshake(server: Server) -> list[trio.abc.Stream]:
 
 async def refused(server: Server) -> list[trio.abc.Stream]:
     (stream,) = await connected_only(server)
-    await stream.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    await stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return [stream]
 
 

@@ -31,7 +31,8 @@ REFUSED = {
     "a room with a control character": (request(b"/\x07"), 400),
     "a target that is no path": (request(b"*"), 400),
     "a target with a fragment": (request(b"/a#b"), 400),
-    "bytes over 0x7F in Host": (request(headers={b"Host": NOT_ASCII}), 400),
+    "bytes over 0x7F in Host": (request(headers={b"Host": NOT_ASCII}), 403),
+    "bytes over 0x7F in Origin": (request(headers={b"Origin": NOT_ASCII}), 403),
     "bytes over 0x7F in the subprotocols": (request(headers={b"Sec-WebSocket-Protocol": NOT_ASCII}), 400),
     "a subprotocol that is no token": (request(headers={b"Sec-WebSocket-Protocol": b"a, b c"}), 400),
     "a subprotocol twice": (request(headers={b"Sec-WebSocket-Protocol": b"a, a"}), 400),
@@ -48,7 +49,6 @@ REFUSED = {
 ACCEPTED = {
     "bytes over 0x7F after Connection's token": request(headers={b"Connection": b"Upgrade, " + NOT_ASCII}),
     "bytes over 0x7F after Upgrade's token": request(headers={b"Upgrade": b"websocket, " + NOT_ASCII}),
-    "bytes over 0x7F in Origin": request(headers={b"Origin": NOT_ASCII}),
     "bytes over 0x7F in the extensions": request(headers={b"Sec-WebSocket-Extensions": NOT_ASCII}),
     "bytes over 0x7F in another header": request(headers={b"X-Other": NOT_ASCII}),
     "tokens in other cases": request(

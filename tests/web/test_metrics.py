@@ -34,7 +34,7 @@ async def scrape(server: Serving) -> Samples:
 
 
 async def test_it_adds_up_with_what_was_sent() -> None:
-    async with serving(publish_token="secret") as server:
+    async with serving() as server:
         async with (
             joined(server.url, b"/room") as one,
             joined(server.url, b"/room") as other,

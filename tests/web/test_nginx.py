@@ -93,7 +93,7 @@ def nginx(folder: Path, upstream: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("prefix", ["", "chat/"])
 async def test_all_four_ways_work_through_it(prefix: str, folder: Path) -> None:
-    async with serving(publish_token="secret") as server:
+    async with serving() as server:
         upstream = server.url.removeprefix("ws://").rstrip("/")
         with nginx(folder, upstream) as address:
             path = f"/{prefix}news%20of%20today"

@@ -226,11 +226,35 @@ def test_it_needs_no_option_but_its_own(browser: Any) -> None:
             row = shown(page, "mine")
             assert "mine" in row.inner_text()
             page.locator("summary").click()
-            assert page.locator("dt").all_inner_texts() == ["Talk"]
+            assert page.locator("dt").all_inner_texts() == ["Talk", "Publish"]
             page.wait_for_timeout(6_000)  # longer than between two requests for stats
     finally:
         log = server.stop()
     assert "refused" not in log
+
+
+def test_it_asks_for_a_token_where_one_is_needed_and_keeps_it_for_the_tab(browser: Any) -> None:
+    server = ServerProcess("--token", "ada=9f3c2a7e51d04b68a1c5")
+    try:
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.goto(f"http://{server.address}/room")
+        token = page.get_by_label("Token", exact=True)
+        token.fill("a wrong one")
+        page.keyboard.press("Enter")
+        page.get_by_text("This token is not known here.").wait_for()
+        token.fill("9f3c2a7e51d04b68a1c5")
+        page.keyboard.press("Enter")
+        wait_connected(page)
+        assert not token.is_visible()
+        page.reload()
+        wait_connected(page)
+        page.get_by_text("1 here").wait_for()
+        context.close()
+    finally:
+        log = server.stop()
+    assert "9f3c2a7e51d04b68a1c5" not in log
 
 
 def test_a_browser_that_offers_a_subprotocol_gets_it(browser: Any, server: ServerProcess) -> None:

@@ -14,12 +14,12 @@ import trio
 
 from trioecho.access.hosts import Hosts
 from trioecho.access.identity import ANYONE, Identity, Refusal
-from trioecho.access.options import AccessOptions
 from trioecho.access.origins import Origins
 from trioecho.access.presented import CHALLENGE, BadToken, Presented, presented
 from trioecho.access.tokens import TokenTable
 from trioecho.http.request import Request
 from trioecho.options import OptionError
+from trioecho.settings import Access
 
 if TYPE_CHECKING:
     from trioecho.access.jwt import Verifier
@@ -69,9 +69,7 @@ class Gate:
 
     """
 
-    def __init__(
-        self, options: AccessOptions, *, loopback: bool = False, client_certificates: bool = False
-    ) -> None:
+    def __init__(self, options: Access, *, loopback: bool = False, client_certificates: bool = False) -> None:
         self._options = options
         self._certificates = client_certificates
         self._hosts = Hosts(options.allowed_host, loopback=loopback)
@@ -137,7 +135,7 @@ class Gate:
             return Refusal(401, str(error), (INVALID_TOKEN,))
 
 
-def _verifier(options: AccessOptions) -> Verifier:
+def _verifier(options: Access) -> Verifier:
     """Import the library for signed tokens, which only those who configure them need."""
     try:
         from trioecho.access.jwt import Verifier

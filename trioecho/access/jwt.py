@@ -25,11 +25,11 @@ import jwt
 
 from trioecho.access.identity import Identity
 from trioecho.access.jwt_keys import Key, read_key, read_key_set
-from trioecho.access.options import Algorithm
 from trioecho.access.presented import MAX_TOKEN_CHARS, BadToken
 from trioecho.access.source_file import SourceFile
 from trioecho.log import log_event
 from trioecho.options import OptionError
+from trioecho.settings import Algorithm
 
 __all__ = ["Verifier"]
 

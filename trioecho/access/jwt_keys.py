@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
-from trioecho.access.options import Algorithm
 from trioecho.access.source_file import SourceFile
+from trioecho.settings import Algorithm
 
 __all__ = ["Key", "read_key", "read_key_set"]
 

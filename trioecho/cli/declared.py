@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from trioecho.access.tokens import parse_token
 from trioecho.cli.parsing import number, secret, size, size_text, whole
-from trioecho.option_kinds import Choice, Seconds, Secret, Size, Switch, Texts, Whole
+from trioecho.option_kinds import Choice, File, Seconds, Secret, Size, Switch, Texts, TokenPairs, Whole
 from trioecho.options import Group, Option, declared
 from trioecho.settings import Settings
 
@@ -78,6 +79,8 @@ def default_text(option: Option, default: Any) -> str:
         return size_text(default)
     if isinstance(option, (Seconds, Whole)):
         return f"{default:g}" if isinstance(default, float) else str(default)
+    if isinstance(option, TokenPairs):
+        return ""
     if isinstance(option, Texts):
         return " ".join(default)
     return "" if default is None else str(default)
@@ -101,6 +104,8 @@ def taken(group: type[Group], values: dict[str, Any]) -> dict[str, Any]:
     for name, option in declared(group).items():
         if isinstance(option, Secret):
             arguments[name] = secret(name, arguments[name], arguments.pop(name + FILE_SUFFIX))
+        elif isinstance(option, TokenPairs):
+            arguments[name] = [parse_token(text) for text in arguments[name]]
     return arguments
 
 
@@ -117,7 +122,7 @@ def _parameter(group: type[Group], name: str, option: Option) -> Parameter:
         show_default=default_text(option, default) or False,
         **more,
     )
-    if isinstance(option, Texts):
+    if isinstance(option, (Texts, TokenPairs)):
         default = list(default)
     return Parameter(
         name,
@@ -130,8 +135,8 @@ def _parameter(group: type[Group], name: str, option: Option) -> Parameter:
 def _typed(option: Option) -> Any:
     """Return the type that typer is told: what its parser returns, or what it converts to itself."""
     if isinstance(option, Choice):
-        return option.of
-    if isinstance(option, Texts):
+        return option.of | None if option.optional else option.of
+    if isinstance(option, (Texts, TokenPairs)):
         return list[str]
     types: dict[type[Option], Any] = {Switch: bool, Size: int, Whole: int, Seconds: float}
-    return types.get(type(option), Path | None if isinstance(option, SecretFile) else str | None)
+    return types.get(type(option), Path | None if isinstance(option, (SecretFile, File)) else str | None)

@@ -15,6 +15,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.logs import Logging, logging_to_stderr
 from trioecho.cli.option_groups import spread
 from trioecho.log import logger
+from trioecho.options import OptionError
 from trioecho.server.serve import Server
 from trioecho.server.serve import serve as run_server
 from trioecho.settings import Listening, Options, Settings
@@ -27,6 +28,9 @@ COLLECTOR_THRESHOLDS = (100_000, 50, 100)
 the cost of a handshake, and a server's garbage is nearly never cyclic. A command may set this; a library
 must not do it behind its user's back."""
 
+HANGUP = getattr(signal, "SIGHUP", None)
+"""What Windows does not have."""
+
 SPARE_FILES = 64
 """Open files a server needs beside its connections."""
 
@@ -37,7 +41,7 @@ def serve(*, listening: Listening, settings: Settings, log: Logging) -> None:
     Serve rooms over WebSocket: what one client sends, every other client in its room gets.
 
     The URL's path is the room. Ctrl-C, SIGTERM or a closed terminal shuts down gracefully, a second signal
-    at once.
+    at once. With a file of tokens or keys, SIGHUP reads it again instead.
     """
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     with logging_to_stderr(log):
@@ -51,35 +55,44 @@ def serve(*, listening: Listening, settings: Settings, log: Logging) -> None:
 
 async def _serve_until_signalled(listening: Listening, settings: Settings) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
-    with trio.open_signal_receiver(*_ending_signals()) as signals:
+    reloads = settings.has_files
+    with trio.open_signal_receiver(*_watched_signals()) as signals:
         metrics = None if listening.metrics_address is None else split_address(listening.metrics_address)
         listeners = await open_listeners(listening.host, listening.port)
         metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
+        wrong: OptionError | None = None
         async with trio.open_nursery() as nursery:
             options = cast(Options, vars(settings))
             run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
-            server = await nursery.start(run)
-            await anext(signals)
+            try:
+                server = await nursery.start(run)
+            except OptionError as error:
+                wrong = error  # raised below, where no nursery wraps it
+                nursery.cancel_scope.cancel()
+                await trio.lowlevel.checkpoint()
+            while await anext(signals) == HANGUP and reloads:
+                server.reload()
             nursery.start_soon(_shut_down, server, nursery.cancel_scope)
-            second = await anext(signals)
+            while (second := await anext(signals)) == HANGUP and reloads:
+                pass
             nursery.cancel_scope.cancel()
             logger.warning("stopped at once: clients were cut without a close frame")
             return 128 + second
+    if wrong is not None:
+        raise wrong
     return 0
 
 
-def _ending_signals() -> list[signal.Signals]:
+def _watched_signals() -> list[signal.Signals]:
     """
-    Return the signals that shut the server down.
+    Return the signals that shut the server down or, like SIGHUP if there are files to read again, reload it.
 
-    SIGHUP, which a closed terminal sends, is one of them: there is nothing to reload, and a server that
-    nobody sees any more should not go on. Once there are files to read again, SIGHUP leaves this list.
-    Under ``nohup``, which ignores SIGHUP, the server goes on.
+    Otherwise SIGHUP, which a closed terminal sends, shuts it down too: a server that nobody sees any more
+    should not go on. Under ``nohup``, which ignores SIGHUP, it does.
     """
     ending = [signal.SIGINT, signal.SIGTERM]
-    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
-        ending.append(hangup)
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        ending.append(HANGUP)
     return ending
 
 

@@ -16,6 +16,9 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 CREDENTIAL = "bearer."
 """What an offered subprotocol begins with that is a token, because browsers' WebSockets send no headers."""
 
+OWN_SUBPROTOCOL = "trioecho"
+"""What a client may offer beside a token: a browser ends a connection for which nothing was chosen."""
+
 
 def preferred_type(accept: str | None, offered: Sequence[str], otherwise: str) -> str | None:
     """
@@ -59,11 +62,14 @@ def choose_subprotocol(offered: Sequence[str], spoken: Sequence[str]) -> str | N
 
     With nothing listed as spoken it is the first that was offered: a relay speaks whatever its clients agree
     on, and a browser gives up when it has offered some and none is chosen. What begins with ``bearer.`` is
-    a credential that a browser can send no other way, and is never echoed.
+    a credential that a browser can send no other way, and is never echoed; what the page offers beside one,
+    to have something that can be chosen, is always spoken.
     """
     for name in offered:
         if not name.startswith(CREDENTIAL) and (not spoken or name in spoken):
             return name
+    if OWN_SUBPROTOCOL in offered:
+        return OWN_SUBPROTOCOL
     return None
 
 

@@ -11,8 +11,7 @@ from trioecho.disconnect import UNTAKEN, Disconnect
 from trioecho.http.exchange import TOO_LATE, Exchange
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response
-from trioecho.http.upgrade import Upgrade
-from trioecho.log import log_event, logger
+from trioecho.log import logger
 from trioecho.rooms.registry import TooManyRooms
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.event_stream import HEAD, EventStream
@@ -28,6 +27,7 @@ from trioecho.web.site import (
     Listen,
     Outcome,
     Site,
+    Talk,
 )
 
 __all__ = ["Connection", "serve_connection"]
@@ -96,7 +96,7 @@ class Connection(BaseConnection):
         try:
             session = await self._serve_requests()
         except trio.BrokenResourceError:
-            log_event(logging.DEBUG, "vanished", address=self.address)
+            self._state.lines.log(logging.DEBUG, "vanished", address=self.address)
         except Exception:
             logger.exception("serving %s failed; the connection is closed", self.peer)
         finally:
@@ -117,7 +117,7 @@ class Connection(BaseConnection):
             outcome = await self._outcome(
                 exchange, deadline - trio.current_time() if first else timeout, first
             )
-            if isinstance(outcome, (Upgrade, Listen)):
+            if isinstance(outcome, (Talk, Listen)):
                 try:
                     return await self._upgrade(outcome)
                 except TooManyRooms:
@@ -172,13 +172,13 @@ class Connection(BaseConnection):
             request = await exchange.receive(patience, first=first)
             if request is None and (first or exchange.begun):
                 self._state.hub.counters.refused["vanished"] += 1
-                log_event(logging.DEBUG, "vanished", address=self.address)
+                self._state.lines.log(logging.DEBUG, "vanished", address=self.address)
             return request
         if first or exchange.begun:
             raise HTTPError(SHUTTING_DOWN)
         return None
 
-    async def _upgrade(self, wish: Upgrade | Listen) -> Session | None:
+    async def _upgrade(self, wish: Talk | Listen) -> Session | None:
         """
         Make a session of the connection, or answer a HEAD for one.
 
@@ -187,17 +187,17 @@ class Connection(BaseConnection):
 
         """
         session: Session
-        if isinstance(wish, Upgrade):
-            session = WebSocketSession(self._state, self._transport, self.peer, wish)
+        if isinstance(wish, Talk):
+            session = WebSocketSession(self._state, self._transport, self.peer, wish.upgrade, wish.identity)
         elif not wish.only_head:
-            session = EventStream(self._state, self._transport, self.peer)
+            session = EventStream(self._state, self._transport, self.peer, wish.identity)
         else:
             with trio.move_on_after(self._state.hub.limits.handshake_timeout) as taking:
                 await self._transport.send_all(HEAD)
                 await self._linger()
             if taking.cancelled_caught:
                 self._state.hub.counters.refused[UNTAKEN.name] += 1
-                log_event(
+                self._state.lines.log(
                     logging.INFO, "refused", address=self.address, why=UNTAKEN.name, reason=UNTAKEN.reason
                 )
             return None
@@ -207,7 +207,9 @@ class Connection(BaseConnection):
     def _refused(self, answer: Response) -> Response:
         """Count and log a response that rejects the request, and return it."""
         self._state.hub.counters.refused[str(answer.status)] += 1
-        log_event(logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence)
+        self._state.lines.log(
+            logging.INFO, "refused", address=self.address, status=answer.status, why=answer.sentence
+        )
         return answer
 
     async def _linger(self) -> None:

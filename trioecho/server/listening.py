@@ -12,14 +12,14 @@ from trioecho.log import log_event, logger
 from trioecho.settings import Web
 from trioecho.transport.listeners import url_of
 
-__all__ = ["log_listening"]
+__all__ = ["log_listening", "on_loopback"]
 
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
 
-def log_listening(listeners: Listeners, web: Web) -> None:
+def log_listening(listeners: Listeners, web: Web, *, is_open: bool) -> None:
     """
-    Log a line for each listener, and one more if strangers may reach the server.
+    Log a line for each listener, and one more if strangers may reach the server and come in.
 
     The address is the one that is listened on. The page is named where a browser can open it: at the public
     URL, or else at an address of this machine; a Unix socket and listeners in memory have none.
@@ -30,17 +30,30 @@ def log_listening(listeners: Listeners, web: Web) -> None:
         host, port = _address(listener)
         if web.page and (web.public_url is not None or host):
             fields["page"] = web.public("http") or f"http{url.removeprefix('ws')}"
-        if host and ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        address = _ip(host)
+        if address is not None and not address.is_loopback:
             anywhere.append(host)
+        if address is not None and address.is_unspecified:
             scheme = url.partition("://")[0]
             url = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
         log_event(logging.INFO, "listening", url=url, **fields)
-    if anywhere:
+    if anywhere and is_open:
         logger.warning(
-            "%s means every network of this machine: strangers may reach the server (host 127.0.0.1 keeps"
-            " it to this machine)",
+            "open to everybody who can reach %s: anyone may listen and publish; set a token (--token-file) or"
+            " keep it to this machine (--host 127.0.0.1)",
             " and ".join(dict.fromkeys(anywhere)),
         )
+
+
+def on_loopback(listeners: Listeners) -> bool:
+    """Return whether all listeners are TCP, and reached from this machine only."""
+    addresses = [_ip(_address(listener)[0]) for listener in listeners]
+    return bool(addresses) and all(address is not None and address.is_loopback for address in addresses)
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a listener is bound to, if it is one."""
+    return ipaddress.ip_address(host.partition("%")[0]) if host else None
 
 
 def _address(listener: trio.abc.Listener[trio.abc.Stream]) -> tuple[str, int]:

@@ -14,18 +14,20 @@ from typing import Unpack
 
 import trio
 
+from trioecho.access.gate import Authorize, Gate
 from trioecho.counters import Counters
 from trioecho.disconnect import ABORTED, SHUTDOWN
-from trioecho.log import log_event
+from trioecho.log import log_event, logger
 from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.acceptor import Acceptor
-from trioecho.server.listening import log_listening
+from trioecho.server.listening import log_listening, on_loopback
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.sessions.state import ServerState
 from trioecho.settings import Options, Settings
 from trioecho.transport.listeners import close_listeners, open_listeners, split_address, url_of
+from trioecho.web.admission import Admission
 from trioecho.web.monitoring import monitoring_pages
 from trioecho.web.page import Page
 from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms
@@ -50,13 +52,14 @@ class Server:
     """
 
     def __init__(
-        self, hub: Hub, urls: tuple[str, ...], metrics_urls: tuple[str, ...], stopped: trio.Event
+        self, hub: Hub, urls: tuple[str, ...], metrics_urls: tuple[str, ...], stopped: trio.Event, gate: Gate
     ) -> None:
         self.hub = hub
         self.urls = urls
         self.metrics_urls = metrics_urls
         self._stopping = trio.Event()
         self._stopped = stopped
+        self._gate = gate
 
     @property
     def url(self) -> str:
@@ -67,6 +70,22 @@ class Server:
     def counters(self) -> Counters:
         """What the server has counted."""
         return registry_of(self.hub).counters
+
+    def reload(self) -> None:
+        """
+        Read the files of tokens and keys again, each as a whole.
+
+        A wrong one is logged, and its old content stays. Clients that are connected stay so.
+        """
+        errors = self._gate.reload()
+        for error in errors:
+            log_event(
+                logging.ERROR, "not-reloaded", why=f"--{error.option.replace('_', '-')} {error.problem}"
+            )
+        for warning in self._gate.warnings:
+            logger.warning("%s", warning)
+        if not errors:
+            log_event(logging.INFO, "reloaded")
 
     async def shutdown(self) -> None:
         """
@@ -90,6 +109,7 @@ async def serve(
     metrics_address: str | None = None,
     metrics_listeners: Listeners | None = None,
     http_handlers: Mapping[str, Handler] | None = None,
+    authorize: Authorize | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[Options],
 ) -> None:
@@ -111,6 +131,10 @@ async def serve(
         http_handlers: what answers plain HTTP for single addresses, which are then no rooms: a path, as in
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
             :class:`Response`.
+        authorize: an async function that says who a request for a room is from: it takes a :class:`Request`
+            and returns an :class:`Identity` or a :class:`Refusal`, within ``handshake_timeout``. If it fails,
+            that request is answered 500. Default: what the options say (origin, hosts, tokens); an own one
+            takes the place of all of them but ``room``.
         task_status: for ``nursery.start``.
         options: the fields of :class:`trioecho.Settings`, which has their defaults and reasons.
 
@@ -130,17 +154,21 @@ async def serve(
     try:
         if metrics_listeners is None:
             metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
+        gate = Gate(limits, loopback=on_loopback(listeners))
+        admission = Admission(authorize or gate.authorize, limits)
         async with cancelled_at_end() as monitoring, trio.open_nursery() as nursery:
             hub = Hub(limits, nursery)
             registry = registry_of(hub)
             inbound = Inbound(limits, registry.counters)
             state = ServerState(registry, Keepalive(limits), inbound, nursery)
-            server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
+            server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped, gate)
             pages = monitoring_pages(state, monitoring)
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(state.keepalive.run)
-                rooms = Rooms(state, beside, Page() if limits.page else None)
+                accepting.start_soon(state.expiry.run)
+                monitoring.start_soon(state.lines.run)
+                rooms = Rooms(state, beside, Page() if limits.page else None, admission)
                 acceptor = Acceptor(
                     state,
                     nursery,
@@ -163,7 +191,9 @@ async def serve(
                 )
                 for listener in metrics_listeners:
                     monitoring.start_soon(monitoring_acceptor.accept_from, listener)
-                log_listening(listeners, limits)
+                log_listening(listeners, limits, is_open=authorize is None and gate.is_open)
+                for warning in gate.warnings:
+                    logger.warning("%s", warning)
                 for url in server.metrics_urls:
                     log_event(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
@@ -178,6 +208,7 @@ async def serve(
             await registry.drain(began + limits.shutdown_timeout / 2)
             for connection in tuple(state.connections):
                 connection.disconnect(SHUTDOWN)
+        state.lines.flush()
         left = registry.counters.disconnected
         log_event(
             logging.INFO,

@@ -15,6 +15,7 @@ from typing import ClassVar
 import trio
 
 from trioecho import disconnect
+from trioecho.access.identity import ANYONE, Identity
 from trioecho.disconnect import NO_CLOSE_FRAME, Disconnect
 from trioecho.protocol.sse import KEEPALIVE
 from trioecho.rooms.batch import as_events
@@ -56,8 +57,10 @@ class EventStream(Session):
 
     kind: ClassVar = "events"
 
-    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer) -> None:
-        super().__init__(state, transport, peer)
+    def __init__(
+        self, state: ServerState, transport: trio.abc.Stream, peer: Peer, identity: Identity = ANYONE
+    ) -> None:
+        super().__init__(state, transport, peer, identity)
         self.outbox = Outbox(self, state.hub.limits)
         # Of the batch that is being written: when the client last took a piece of it, and its messages.
         self._moved_at = 0.0

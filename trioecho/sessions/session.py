@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from trioecho import disconnect
+from trioecho.access.identity import ANYONE, Identity
 from trioecho.disconnect import Disconnect
 from trioecho.log import log_event, logger
 from trioecho.rooms.outbox import Outbox
@@ -45,6 +46,7 @@ class Session(BaseConnection):
     One client. :meth:`join`, then :meth:`run`; of the rest, what others ask of it never waits.
 
     Attributes:
+        identity: who it is.
         outbox: what waits to be sent to it.
         messages_in: messages that were taken from it.
 
@@ -58,6 +60,8 @@ class Session(BaseConnection):
         "_scope",
         "_state",
         "_why",
+        "identity",
+        "may_publish",
         "messages_in",
         "outbox",
     )
@@ -65,8 +69,12 @@ class Session(BaseConnection):
     outbox: Outbox
     _room: Room
 
-    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer) -> None:
+    def __init__(
+        self, state: ServerState, transport: trio.abc.Stream, peer: Peer, identity: Identity = ANYONE
+    ) -> None:
         super().__init__(transport, peer)
+        self.identity = identity
+        self.may_publish = True
         self.messages_in = 0
         self._state = state
         self._scope = trio.CancelScope()
@@ -86,7 +94,9 @@ class Session(BaseConnection):
 
         """
         self._room = self._state.hub.enter(room, self)
+        self.may_publish = self.identity.may_publish(room)
         self._state.connections.add(self)
+        self._state.expiry.add(self, self.identity.expires_at)
 
     async def run(self) -> None:
         """
@@ -152,10 +162,12 @@ class Session(BaseConnection):
         """Count and log the client, whose request has been answered."""
         self._state.hub.counters.connected += 1
         self._connected_at = trio.current_time()
-        there = len(self._room.members)
-        log_event(
-            logging.INFO, "connected", address=self.address, room=self._room.name, kind=self.kind, there=there
-        )
+        log_event(logging.INFO, "connected", **self._fields(), there=len(self._room.members))
+
+    def _fields(self) -> dict[str, str]:
+        """Return what each of the client's log lines says of it."""
+        name = {} if self.identity.name is None else {"name": self.identity.name}
+        return {"address": self.address, **name, "room": self._room.name, "kind": self.kind}
 
     def _reason_for_end(self) -> Disconnect:
         """Say why a session ended that nobody has disconnected."""
@@ -164,6 +176,7 @@ class Session(BaseConnection):
     def _leave(self) -> None:
         """Leave the room, and forget what is queued. Leaving twice is harmless."""
         self._state.keepalive.remove(self)
+        self._state.expiry.remove(self)
         self._state.hub.leave(self._room, self)
         self.outbox.close()
 
@@ -176,7 +189,7 @@ class Session(BaseConnection):
             counters.refused[name] += 1
             level = logging.DEBUG if name == "vanished" else logging.INFO
             event = "vanished" if name == "vanished" else "refused"
-            log_event(level, event, address=self.address, why=why.name, reason=why.reason)
+            self._state.lines.log(level, event, address=self.address, why=why.name, reason=why.reason)
             return
         counters.disconnected[why.name] += 1
         counters.messages_in += self.messages_in
@@ -186,9 +199,7 @@ class Session(BaseConnection):
         log_event(
             logging.INFO,
             "disconnected",
-            address=self.address,
-            room=self._room.name,
-            kind=self.kind,
+            **self._fields(),
             why=why.name,
             code=why.code,
             reason=why.reason,
@@ -290,9 +301,7 @@ class Session(BaseConnection):
         log_event(
             logging.WARNING,
             "dropping",
-            address=self.address,
-            room=self._room.name,
-            kind=self.kind,
+            **self._fields(),
             when_slow=self._state.hub.limits.when_slow,
             pending=self.outbox.pending_bytes,
         )

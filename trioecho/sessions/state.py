@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import trio
 
+from trioecho.line_limiter import LineLimiter
 from trioecho.rooms.registry import Registry
 from trioecho.sessions.base_connection import BaseConnection
+from trioecho.sessions.expiry import Expiry
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
 from trioecho.transport.turns import Turns
@@ -27,6 +29,8 @@ class ServerState:
         nursery: where the tasks of clients run; each has an error boundary of its own.
         turns: the line of those who bring much work.
         connections: all of them, which is what ``max_connections`` counts.
+        expiry: whose rights end, and when.
+        lines: what logs what strangers cause.
         stopping: whether the server is shutting down.
 
     """
@@ -37,4 +41,6 @@ class ServerState:
     nursery: trio.Nursery
     turns: Turns = field(default_factory=Turns)
     connections: set[BaseConnection] = field(default_factory=set)
+    expiry: Expiry = field(default_factory=Expiry)
+    lines: LineLimiter = field(default_factory=LineLimiter)
     stopping: bool = False

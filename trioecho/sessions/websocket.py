@@ -16,6 +16,7 @@ from typing import ClassVar
 import trio
 
 from trioecho import disconnect
+from trioecho.access.identity import ANYONE, Identity
 from trioecho.disconnect import Disconnect
 from trioecho.http.upgrade import Upgrade
 from trioecho.log import log_event, logger
@@ -48,8 +49,15 @@ class WebSocketSession(Session):
     kind: ClassVar = "websocket"
     outbox: DirectOutbox
 
-    def __init__(self, state: ServerState, transport: trio.abc.Stream, peer: Peer, upgrade: Upgrade) -> None:
-        super().__init__(state, transport, peer)
+    def __init__(
+        self,
+        state: ServerState,
+        transport: trio.abc.Stream,
+        peer: Peer,
+        upgrade: Upgrade,
+        identity: Identity = ANYONE,
+    ) -> None:
+        super().__init__(state, transport, peer, identity)
         limits = state.hub.limits
         decoder = Decoder(limits.max_message_size)
         decoder.waiting = upgrade.early
@@ -89,6 +97,10 @@ class WebSocketSession(Session):
             # The rooms take no more. It is still read, so that a client that writes before it reads comes to
             # read what it is to get.
             self._discard(count)
+            return
+        if not self.may_publish:
+            self._discard(count)
+            self.disconnect(disconnect.NOT_ALLOWED)
             return
         self.messages_in += count
         if logger.isEnabledFor(logging.DEBUG):

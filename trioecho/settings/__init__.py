@@ -5,6 +5,7 @@ A new group is a dataclass in a file of its own, and one more base of :class:`Se
 field there, and a line in :class:`Options`. :mod:`trioecho.options` says what follows from a declaration.
 """
 
+from trioecho.settings.access import Access, Algorithm
 from trioecho.settings.lifetime import Lifetime
 from trioecho.settings.limits import Limits
 from trioecho.settings.listening import Listening
@@ -14,6 +15,8 @@ from trioecho.settings.slow_clients import SlowClients, WhenSlow
 from trioecho.settings.web import Web
 
 __all__ = [
+    "Access",
+    "Algorithm",
     "Audience",
     "Lifetime",
     "Limits",

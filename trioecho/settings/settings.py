@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from trioecho.options import OptionError
+from trioecho.settings.access import Access, Algorithm
 from trioecho.settings.lifetime import Lifetime
 from trioecho.settings.limits import Limits
 from trioecho.settings.relaying import Audience, Relaying
@@ -16,7 +19,7 @@ __all__ = ["Options", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Relaying, Web, SlowClients, Limits, Lifetime):
+class Settings(Relaying, Web, Access, SlowClients, Limits, Lifetime):
     """
     What a server allows and how it decides. Sizes are bytes, times are seconds.
 
@@ -55,7 +58,19 @@ class Options(TypedDict, total=False):
     health: bool
     metrics: bool
     public_url: str | None
-    publish_token: str | None
+    origin: tuple[str, ...]
+    allowed_host: tuple[str, ...]
+    token: Mapping[str, str] | Sequence[tuple[str, str]]
+    token_file: str | os.PathLike[str] | None
+    token_cookie: str | None
+    allow_query_token: bool
+    jwt_key_file: str | os.PathLike[str] | None
+    jwt_algorithm: Algorithm | None
+    jwt_jwks_file: str | os.PathLike[str] | None
+    jwt_audience: str | None
+    jwt_issuer: str | None
+    jwt_leeway: float
+    room: tuple[str, ...]
     when_slow: WhenSlow
     max_pending_bytes: int
     stall_limit: float

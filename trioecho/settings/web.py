@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from trioecho.option_kinds import Secret, Switch, Url
+from trioecho.option_kinds import Switch, Url
 from trioecho.options import Group
 
 __all__ = ["Web"]
@@ -43,17 +43,6 @@ class Web(Group):
     Where clients reach this server, as ``https://chat.example.com/`` (or ``wss://``), if that is not where it
     listens; kept with a slash at its end, so that a room's name can follow. A server behind a proxy cannot
     know the proxy's scheme and path, so the help for curl, the page and the log name what is said here.
-    """
-
-    publish_token: Annotated[
-        str | None,
-        Secret(
-            "Bearer token that authorizes POST. Others can see a command line: use the variable or a file."
-        ),
-    ] = field(default=None, repr=False)
-    """
-    Bearer token that authorizes publishing by POST; ``None``: nobody may. A machine that publishes is no
-    member of the room and answers to nobody in it, so the server's owner decides who may.
     """
 
     def public(self, scheme: str) -> str | None:

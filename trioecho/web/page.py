@@ -67,7 +67,7 @@ class Page:
             "to": settings.to,
             "events": settings.events,
             "stats": settings.stats,
-            "publish": settings.publish_token is not None,
+            "token": settings.takes_tokens,
             "maxMessageSize": settings.max_message_size,
         }
         html = f'{self._before}data-facts="{escape(json.dumps(facts))}"{self._after}'

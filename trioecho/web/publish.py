@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 import trio
 
 from trioecho.http.request import Request
@@ -14,12 +12,6 @@ from trioecho.sessions.state import ServerState
 
 __all__ = ["publish"]
 
-CHALLENGE = ("WWW-Authenticate", "Bearer")
-
-NOT_ALLOWED = text_response(
-    403, "Publishing by POST is off: start the server with --publish-token, or TRIOECHO_PUBLISH_TOKEN."
-)
-NO_TOKEN = text_response(401, "Publishing takes the server's token: Authorization: Bearer TOKEN.", CHALLENGE)
 NO_LENGTH = error_response(411, "Say how long the body is: with Content-Length, or by sending it in chunks.")
 NOT_UTF8 = text_response(
     400, "Text must be UTF-8: send it as application/octet-stream if it is to be binary."
@@ -32,21 +24,14 @@ FULL = text_response(503, "The room is full: try again later.", ("Retry-After", 
 
 async def publish(state: ServerState, request: Request) -> Response:
     """
-    Publish the request's body; wait while the room is full, at most for the stall limit.
+    Publish the body of a request that was admitted; wait while the room is full, at most for the stall limit.
 
     Raises:
-        HTTPError: publishing is off or not for this client, the body can't be had, the room stays full, or
+        HTTPError: the body can't be had, the room stays full, or
             the server is shutting down.
 
     """
     hub = state.hub
-    token = hub.limits.publish_token
-    if token is None:
-        raise HTTPError(NOT_ALLOWED)
-    scheme, _, given = (request.header("authorization") or "").partition(" ")
-    # In constant time, so that the time of an answer does not tell how much of a guess was right.
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise HTTPError(NO_TOKEN)
     if not request.has_body and request.header("content-length") is None:
         raise HTTPError(NO_LENGTH)
     body = await request.read()

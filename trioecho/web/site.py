@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from trioecho.access.identity import Identity
 from trioecho.http.negotiation import preferred_type
 from trioecho.http.request import Request
 from trioecho.http.response import (
@@ -23,12 +24,13 @@ from trioecho.http.response import (
 )
 from trioecho.http.upgrade import Upgrade, parse_upgrade, wants_upgrade
 from trioecho.sessions.state import ServerState
+from trioecho.web.admission import Admission
 from trioecho.web.page import Page
 from trioecho.web.publish import publish
 from trioecho.web.stats import RoomStats
 from trioecho.web.usage import help_text
 
-__all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site"]
+__all__ = ["Handler", "Listen", "Outcome", "Pages", "Rooms", "Site", "Talk"]
 
 RETRY = ("Retry-After", "5")
 SHUTTING_DOWN = error_response(503, "The server is shutting down: try again later.", RETRY)
@@ -56,9 +58,23 @@ class Listen:
 
     room: str
     only_head: bool
+    identity: Identity
 
 
-Outcome = Response | Upgrade | Listen
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """The client wants a WebSocket, and may have it."""
+
+    upgrade: Upgrade
+    identity: Identity
+
+    @property
+    def room(self) -> str:
+        """The room it wants to be in."""
+        return self.upgrade.room
+
+
+Outcome = Response | Talk | Listen
 
 
 class Site(Protocol):
@@ -108,11 +124,16 @@ class Rooms:
     """
     The rooms, and ``pages`` among them that are not rooms.
 
-    ``page`` is what browsers get, if anything.
+    ``page`` is what browsers get, if anything. Whoever asks for a room by one of its ways in is asked who
+    they are, once and before anything is done for them. The page and the help for curl hold nothing of a
+    room, so everybody may read them.
     """
 
-    def __init__(self, state: ServerState, pages: Mapping[str, Handler], page: Page | None) -> None:
+    def __init__(
+        self, state: ServerState, pages: Mapping[str, Handler], page: Page | None, admission: Admission
+    ) -> None:
         self._state = state
+        self._admission = admission
         self._pages = pages
         self._page = page
         self._stats = RoomStats(state.hub)
@@ -126,30 +147,34 @@ class Rooms:
             return await Pages(self._pages).answer(request)
         if self._state.stopping:
             raise HTTPError(SHUTTING_DOWN)
+        self._admission.check_exists(request)
         if wants_upgrade(request):
-            return parse_upgrade(request, self._state.hub.limits.subprotocols)
+            identity = await self._admission.admit(request)
+            return Talk(parse_upgrade(request, self._state.hub.limits.subprotocols), identity)
         if request.method == "POST":
+            await self._admission.admit(request)
             return await publish(self._state, request)
         if request.method not in ("GET", "HEAD"):
             raise HTTPError(WRONG_METHOD)
         if request.has_body:
             raise HTTPError(UNEXPECTED_BODY)
-        return self._look(request)
+        return await self._look(request)
 
-    def _look(self, request: Request) -> Response | Listen:
+    async def _look(self, request: Request) -> Response | Listen:
         """Show the room in the way that the client asks for."""
         limits = self._state.hub.limits
-        match preferred_type(request.header("accept"), self._offered, PLAIN):
-            case "text/html":
-                assert self._page is not None
-                return self._page.response(request.path, limits)
+        wanted = preferred_type(request.header("accept"), self._offered, PLAIN)
+        if wanted == HTML:
+            assert self._page is not None
+            return self._page.response(request.path, limits)
+        if wanted == PLAIN:
+            return Response(200, help_text(request, limits).encode(), headers=(NO_STORE, VARY))
+        identity = await self._admission.admit(request)
+        match wanted:
             case "text/event-stream":
-                return Listen(request.path, only_head=request.method == "HEAD")
+                return Listen(request.path, request.method == "HEAD", identity)
             case "application/json":
                 return json_response(200, self._stats.of(request.path), NO_STORE, VARY)
-            case "text/plain":
-                text = help_text(request, limits)
-                return Response(200, text.encode(), headers=(NO_STORE, VARY))
         raise HTTPError(
             text_response(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY)
         )

@@ -62,15 +62,14 @@ def help_text(request: Request, settings: Settings) -> str:
         lines.append(f"  look       open {url} in a browser")
     if settings.events:
         lines.append(f"  listen     curl -N -H 'Accept: text/event-stream' {url}")
-    if settings.publish_token is not None:
-        lines += [
-            "  publish    curl -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: text/plain' \\",
-            f"                  -d 'Hello' {url}",
-        ]
-    else:
-        lines.append("  publish    is off: the server was started without --publish-token")
+    lines.append(f"  publish    curl -H 'Content-Type: text/plain' -d 'Hello' {url}")
     if settings.stats:
         lines.append(f"  count      curl -H 'Accept: application/json' {url}")
+    if settings.takes_tokens:
+        lines += [
+            "",
+            'A token is needed: --token with trioecho client, -H "Authorization: Bearer $TOKEN" with curl.',
+        ]
     if note:
         lines += ["", note]
     return "\n".join(lines) + "\n"
