@@ -37,7 +37,7 @@ SECONDS = {
     "ping_timeout": 0.01,
     "shutdown_timeout": 0.0,
 }
-SWITCHES = ["page", "events", "stats", "health", "metrics"]
+SWITCHES = ["page", "events", "stats", "health", "metrics", "proxy_protocol"]
 SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
@@ -67,6 +67,10 @@ def test_every_option_has_its_bounds_in_this_table() -> None:
         "publish_token",
         "public_url",
         "subprotocols",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "trusted_proxy",
         *SWITCHES,
         *SIZES,
         *COUNTS,
@@ -244,10 +248,17 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "metrics": True,
         "public_url": None,
         "publish_token": None,
+        "tls_cert": None,
+        "tls_key": None,
+        "tls_client_ca": None,
+        "trusted_proxy": (),
+        "proxy_protocol": False,
     }
     assert dataclasses.asdict(Listening()) == {
         "host": ("127.0.0.1",),
         "port": 7890,
+        "unix": None,
+        "unix_mode": "660",
         "metrics_address": None,
     }
 
@@ -262,6 +273,8 @@ def test_where_to_listen_is_the_same_for_serve_and_the_command_line() -> None:
     for name, option in declared(Listening).items():
         default = getattr(Listening, name)
         assert option.check(name, default) == default
+        if name in ("unix", "unix_mode"):
+            continue  # an application brings a listener
         assert keywords[name].default == (default[0] if isinstance(default, tuple) else default)
 
 

@@ -20,6 +20,7 @@ from trioecho.log import log_event
 from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.acceptor import Acceptor
+from trioecho.server.entrance import Entrance, entrance_of
 from trioecho.server.listening import log_listening
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
@@ -50,13 +51,19 @@ class Server:
     """
 
     def __init__(
-        self, hub: Hub, urls: tuple[str, ...], metrics_urls: tuple[str, ...], stopped: trio.Event
+        self,
+        hub: Hub,
+        urls: tuple[str, ...],
+        metrics_urls: tuple[str, ...],
+        stopped: trio.Event,
+        entrance: Entrance,
     ) -> None:
         self.hub = hub
         self.urls = urls
         self.metrics_urls = metrics_urls
         self._stopping = trio.Event()
         self._stopped = stopped
+        self._entrance = entrance
 
     @property
     def url(self) -> str:
@@ -67,6 +74,14 @@ class Server:
     def counters(self) -> Counters:
         """What the server has counted."""
         return registry_of(self.hub).counters
+
+    def reload_certificates(self) -> None:
+        """
+        Read the TLS certificate's files again, as is done anyway when they change.
+
+        Connections that are there keep what they have; wrong files are logged and change nothing.
+        """
+        self._entrance.reload()
 
     async def shutdown(self) -> None:
         """
@@ -122,6 +137,7 @@ async def serve(
 
     """
     limits = Settings(**options)
+    entrance = entrance_of(limits)
     handlers = _checked(http_handlers or {})
     metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:
@@ -135,7 +151,10 @@ async def serve(
             registry = registry_of(hub)
             inbound = Inbound(limits, registry.counters)
             state = ServerState(registry, Keepalive(limits), inbound, nursery)
-            server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped)
+            tls = entrance.tls is not None
+            server = Server(
+                hub, _urls(listeners, tls=tls), _urls(metrics_listeners, "http"), stopped, entrance
+            )
             pages = monitoring_pages(state, monitoring)
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
@@ -148,6 +167,7 @@ async def serve(
                     site=rooms,
                     over_limit=Pages(beside, otherwise=TOO_MANY_CONNECTIONS),
                     limit=limits.max_connections,
+                    entrance=entrance,
                 )
                 for listener in listeners:
                     accepting.start_soon(acceptor.accept_from, listener)
@@ -163,7 +183,7 @@ async def serve(
                 )
                 for listener in metrics_listeners:
                     monitoring.start_soon(monitoring_acceptor.accept_from, listener)
-                log_listening(listeners, limits)
+                log_listening(listeners, limits, tls=tls)
                 for url in server.metrics_urls:
                     log_event(logging.INFO, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
@@ -207,5 +227,5 @@ def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
     return handlers
 
 
-def _urls(listeners: Listeners, scheme: str = "ws") -> tuple[str, ...]:
-    return tuple([scheme + url_of(listener).removeprefix("ws") for listener in listeners])
+def _urls(listeners: Listeners, scheme: str = "ws", *, tls: bool = False) -> tuple[str, ...]:
+    return tuple([scheme + url_of(listener, tls=tls).removeprefix("ws") for listener in listeners])
