@@ -234,7 +234,7 @@ class Wire(trio.abc.Stream):
                 waiting[0] = memoryview(waiting[0])[written:]
                 begun = True
             # What was begun must be finished, even if this task is cancelled while it waits.
-            self._residue = memoryview(waiting[0]) if begun else None
+            self._residue = memoryview(waiting[0]) if begun and waiting else None
             if not waiting:
                 return
             await self._socket.wait_send_all_might_not_block()
