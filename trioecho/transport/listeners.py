@@ -107,7 +107,9 @@ def url_of(listener: trio.abc.Listener[trio.abc.Stream], *, tls: bool = False) -
 
     With ``tls``, connections over TCP are wrapped in TLS once they are accepted.
     """
-    listener = getattr(listener, "listener", listener)  # of a Unix socket that removes its path
+    path = getattr(listener, "path", None)
+    if isinstance(path, str):  # a Unix socket that was renamed: the kernel knows it by its first name
+        return f"ws+unix:{quote(path)}:/"
     scheme = "ws"
     if isinstance(listener, trio.SSLListener):
         scheme, listener = "wss", listener.transport_listener
