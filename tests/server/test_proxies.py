@@ -15,9 +15,12 @@ import pytest
 import trio
 import trustme
 from helpers.browser import free_port
+from helpers.http_client import asking, head_of
 from helpers.raw_peer import connected, joined, request
 from helpers.server import Serving, serving
 
+from trioecho.http.request import Request
+from trioecho.http.response import Response
 from trioecho.transport.unix_listener import open_unix_listener
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -130,3 +133,27 @@ async def test_nginx_over_a_unix_socket_passes_the_client_on(tmp_path: Path) -> 
                 lie = b"\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
                 await peer.shake_hands(request().replace(b"\r\n\r\n", lie))
                 assert (await server.event("connected"))["address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_trusted_proxy_says_which_host_and_scheme_the_client_asked_for(trusted: bool) -> None:
+    seen: list[Request] = []
+
+    async def look(request: Request) -> Response:
+        seen.append(request)
+        return Response(200, b"seen")
+
+    proxies = ("127.0.0.1",) if trusted else ()
+    async with serving(trusted_proxy=proxies, http_handlers={"/look": look}) as server:
+        async with asking(server.url) as peer:
+            said = {"X-Forwarded-Host": "chat.example.com", "X-Forwarded-Proto": "https"}
+            await peer.send(head_of("/look", headers={**said, "X-Forwarded-For": "2001:db8::1"}))
+            assert (await peer.read_answer()).status == 200
+    (request,) = seen
+    assert request.peer is not None
+    if trusted:
+        assert request.header("host") == "chat.example.com"
+        assert (request.peer.host, request.peer.scheme) == ("2001:db8::1", "https")
+    else:
+        assert request.header("host") != "chat.example.com"
+        assert (request.peer.host, request.peer.scheme) == ("127.0.0.1", "http")

@@ -119,3 +119,16 @@ async def test_sighup_changes_the_certificate_and_nobody_is_dropped(tmp_path: Pa
             await trio.to_thread.run_sync(client.ping)
             client.send("still here")
             assert not server.find("disconnected")
+
+
+async def test_files_that_change_are_used_without_a_signal(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    path = tmp_path / "cert.pem"
+    cert = write(authority.issue_cert("127.0.0.1"), path)
+    context = trusting(authority)
+    async with serving(tls_cert=cert) as server:
+        before = await certificate_at(server.url, context)
+        write(authority.issue_cert("127.0.0.1"), path)
+        while await certificate_at(server.url, context) == before:  # noqa: ASYNC110 - within a second
+            await trio.sleep(0.1)
+        assert [entry for entry in server.find("message") if "read again" in entry["text"]]
