@@ -52,7 +52,7 @@ ACCESS = {
 }
 """Those whose values are tested in tests/access and tests/server."""
 
-SWITCHES = ["page", "events", "stats", "health", "metrics", "allow_query_token"]
+SWITCHES = ["page", "events", "stats", "health", "metrics", "allow_query_token", "proxy_protocol"]
 SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
@@ -82,6 +82,10 @@ def test_every_option_has_its_bounds_in_this_table() -> None:
         "public_url",
         *ACCESS,
         "subprotocols",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "trusted_proxy",
         *SWITCHES,
         *SIZES,
         *COUNTS,
@@ -257,10 +261,17 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "jwt_issuer": None,
         "jwt_leeway": 0,
         "room": (),
+        "tls_cert": None,
+        "tls_key": None,
+        "tls_client_ca": None,
+        "trusted_proxy": (),
+        "proxy_protocol": False,
     }
     assert dataclasses.asdict(Listening()) == {
         "host": ("127.0.0.1",),
         "port": 7890,
+        "unix": None,
+        "unix_mode": "660",
         "metrics_address": None,
     }
 
@@ -275,6 +286,8 @@ def test_where_to_listen_is_the_same_for_serve_and_the_command_line() -> None:
     for name, option in declared(Listening).items():
         default = getattr(Listening, name)
         assert option.check(name, default) == default
+        if name in ("unix", "unix_mode"):
+            continue  # an application brings a listener
         assert keywords[name].default == (default[0] if isinstance(default, tuple) else default)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -16,6 +17,10 @@ PROMPT = 1.0
 """Seconds. A peer that waits for the other side to hang up would take two."""
 
 LIMIT = 1024
+
+KINDS = ["ours", "trio"]
+
+pytestmark = pytest.mark.parametrize("kind", KINDS)
 
 WRONG = {
     "a reserved opcode": (frame(0x3), 1002),
@@ -44,13 +49,22 @@ async def joined(server: Serving, client: ssl.SSLContext) -> AsyncIterator[trio.
 
 
 @asynccontextmanager
-async def serving_tls() -> AsyncIterator[tuple[Serving, ssl.SSLContext]]:
+async def serving_tls(kind: str, folder: Path) -> AsyncIterator[tuple[Serving, ssl.SSLContext]]:
+    """A server with TLS: ``ours``, or a listener of trio's that the application brings."""
     authority = trustme.CA()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    issued = authority.issue_cert("127.0.0.1")
     client = ssl.create_default_context()
     authority.configure_trust(client)
     (plain,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    if kind == "ours":
+        issued.private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
+        async with serving(
+            listeners=[plain], max_message_size=LIMIT, tls_cert=str(folder / "cert.pem")
+        ) as server:
+            yield server, client
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issued.configure_cert(context)
     listener = trio.SSLListener(plain, context)
     async with serving(listeners=[listener], max_message_size=LIMIT) as server:
         yield server, client
@@ -66,9 +80,11 @@ async def read_close(stream: trio.abc.ReceiveStream) -> int:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_what_breaks_the_protocol_ends_promptly_with_its_code(wrong: str) -> None:
+async def test_what_breaks_the_protocol_ends_promptly_with_its_code(
+    wrong: str, kind: str, tmp_path: Path
+) -> None:
     what, code = WRONG[wrong]
-    async with serving_tls() as (server, client), joined(server, client) as stream:
+    async with serving_tls(kind, tmp_path) as (server, client), joined(server, client) as stream:
         began = trio.current_time()
         await stream.send_all(what)
         assert await read_close(stream) == code
@@ -77,8 +93,8 @@ async def test_what_breaks_the_protocol_ends_promptly_with_its_code(wrong: str) 
         assert not server.tracebacks
 
 
-async def test_an_end_that_the_client_wants_is_answered_and_complete() -> None:
-    async with serving_tls() as (server, client), joined(server, client) as stream:
+async def test_an_end_that_the_client_wants_is_answered_and_complete(kind: str, tmp_path: Path) -> None:
+    async with serving_tls(kind, tmp_path) as (server, client), joined(server, client) as stream:
         began = trio.current_time()
         await stream.send_all(close(1000))
         assert await read_close(stream) == 1000
@@ -87,8 +103,8 @@ async def test_an_end_that_the_client_wants_is_answered_and_complete() -> None:
         assert (entry["why"], entry["code"]) == ("client-closed", 1000)
 
 
-async def test_a_shutdown_is_complete_too() -> None:
-    async with serving_tls() as (server, client), joined(server, client) as stream:
+async def test_a_shutdown_is_complete_too(kind: str, tmp_path: Path) -> None:
+    async with serving_tls(kind, tmp_path) as (server, client), joined(server, client) as stream:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.server.shutdown)
             data = await stream.receive_some()

@@ -46,7 +46,10 @@ def alive() -> Counter[str]:
     kinds: Counter[str] = Counter()
     for found in gc.get_objects():
         kind = type(found)
-        if kind.__module__.partition(".")[0] in CONNECTION_PACKAGES or kind.__name__ in ("socket", "Task"):
+        if str(kind.__module__).partition(".")[0] in CONNECTION_PACKAGES or kind.__name__ in (
+            "socket",
+            "Task",
+        ):
             kinds[f"{kind.__module__}.{kind.__qualname__}"] += 1
     return kinds
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -19,7 +21,8 @@ from trioecho.options import OptionError
 from trioecho.server.serve import Server
 from trioecho.server.serve import serve as run_server
 from trioecho.settings import Listening, Options, Settings
-from trioecho.transport.listeners import ListenError, open_listeners, split_address
+from trioecho.transport.listeners import ListenError, close_listeners, open_listeners, split_address
+from trioecho.transport.systemd import inherited_listeners, notify, watchdog_interval
 
 __all__ = ["serve"]
 
@@ -55,45 +58,94 @@ def serve(*, listening: Listening, settings: Settings, log: Logging) -> None:
 
 async def _serve_until_signalled(listening: Listening, settings: Settings) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
-    reloads = settings.has_files
-    with trio.open_signal_receiver(*_watched_signals()) as signals:
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    reloading = hangup is not None and (settings.has_files or settings.tls_cert is not None)
+    wrong: OptionError | None = None
+    with trio.open_signal_receiver(*_signals(reloading)) as signals:
         metrics = None if listening.metrics_address is None else split_address(listening.metrics_address)
-        listeners = await open_listeners(listening.host, listening.port)
-        metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
-        wrong: OptionError | None = None
-        async with trio.open_nursery() as nursery:
-            options = cast(Options, vars(settings))
-            run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
-            try:
-                server = await nursery.start(run)
-            except OptionError as error:
-                wrong = error  # raised below, where no nursery wraps it
+        listeners = await _open_listeners(listening)
+        try:
+            metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
+            async with trio.open_nursery() as nursery:
+                options = cast(Options, vars(settings))
+                run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
+                try:
+                    server = await nursery.start(run)
+                except OptionError as error:
+                    wrong = error  # raised below, where no nursery wraps it
+                    nursery.cancel_scope.cancel()
+                    await trio.lowlevel.checkpoint()
+                notify("READY=1")
+                nursery.start_soon(_feed_watchdog)
+                while await anext(signals) == hangup and reloading:
+                    _reload(server)
+                notify("STOPPING=1")
+                nursery.start_soon(_shut_down, server, nursery.cancel_scope)
+                while (second := await anext(signals)) == hangup and reloading:
+                    pass
                 nursery.cancel_scope.cancel()
-                await trio.lowlevel.checkpoint()
-            while await anext(signals) == HANGUP and reloads:
-                server.reload()
-            nursery.start_soon(_shut_down, server, nursery.cancel_scope)
-            while (second := await anext(signals)) == HANGUP and reloads:
-                pass
-            nursery.cancel_scope.cancel()
-            logger.warning("stopped at once: clients were cut without a close frame")
-            return 128 + second
+                logger.warning("stopped at once: clients were cut without a close frame")
+                return 128 + second
+        finally:
+            await close_listeners(listeners)  # of a server that could not start, too
     if wrong is not None:
         raise wrong
     return 0
 
 
-def _watched_signals() -> list[signal.Signals]:
+async def _open_listeners(listening: Listening) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
     """
-    Return the signals that shut the server down or, like SIGHUP if there are files to read again, reload it.
+    Listen on what was asked for: sockets that systemd hands over, a Unix socket, TCP.
 
-    Otherwise SIGHUP, which a closed terminal sends, shuts it down too: a server that nobody sees any more
-    should not go on. Under ``nohup``, which ignores SIGHUP, it does.
+    TCP's default address is only for a server that has nothing else to listen on.
     """
-    ending = [signal.SIGINT, signal.SIGTERM]
-    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
-        ending.append(HANGUP)
-    return ending
+    listeners: list[trio.abc.Listener[trio.abc.Stream]] = []
+    listeners += [] if listening.tcp else [listener for _, listener in inherited_listeners()]
+    try:
+        if listening.unix is not None:
+            listeners.append(_open_unix(listening.unix, int(listening.unix_mode, 8)))
+        if listening.tcp or not listeners:
+            listeners += await open_listeners(listening.host, listening.port)
+    except BaseException:
+        await close_listeners(listeners)
+        raise
+    return listeners
+
+
+def _open_unix(path: str, mode: int) -> trio.abc.Listener[trio.abc.Stream]:
+    if os.name != "posix":
+        raise ListenError(f"cannot listen on {path}: Unix sockets need a POSIX system")
+    from trioecho.transport.unix_listener import open_unix_listener
+
+    return open_unix_listener(path, mode=mode)
+
+
+def _signals(reloading: bool) -> list[signal.Signals]:
+    """
+    Return the signals to wait for: those that shut the server down, and SIGHUP.
+
+    SIGHUP, which a closed terminal sends too, shuts down unless there is something to reload: a server that
+    nobody sees any more should not go on. Under ``nohup``, which ignores SIGHUP, the server goes on.
+    """
+    signals = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and (reloading or signal.getsignal(hangup) != signal.SIG_IGN):
+        signals.append(hangup)
+    return signals
+
+
+def _reload(server: Server) -> None:
+    """Read all files again; the service manager is told when that begins and ends."""
+    notify("RELOADING=1")
+    server.reload()
+    notify("READY=1")
+
+
+async def _feed_watchdog() -> None:
+    """Tell the service manager that the server's loop still turns, as often as it wants to hear it."""
+    interval = watchdog_interval()
+    while interval is not None and notify("WATCHDOG=1"):  # noqa: ASYNC110 - there is no event: time passes
+        await trio.sleep(interval)
 
 
 async def _shut_down(server: Server, scope: trio.CancelScope) -> None:

@@ -8,6 +8,7 @@ import trio
 
 from trioecho.log import logger
 from trioecho.server.connection import Connection, serve_connection
+from trioecho.server.entrance import Entrance
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.state import ServerState
 from trioecho.transport.socket_stream import unlayered
@@ -41,6 +42,7 @@ class Acceptor:
         site: Site,
         over_limit: Site,
         limit: int,
+        entrance: Entrance | None = None,
     ) -> None:
         self._state = state
         self._nursery = nursery
@@ -48,6 +50,7 @@ class Acceptor:
         self._site = site
         self._over_limit = over_limit
         self._limit = limit
+        self._entrance = entrance or Entrance()
         self._over: set[BaseConnection] = set()
 
     async def accept_from(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -82,6 +85,8 @@ class Acceptor:
             self._nursery.start_soon(trio.aclose_forcefully, stream)
             return
         site = self._over_limit if over_limit else self._site
-        connection = Connection(self._state, site, stream, connections, over_limit=over_limit)
+        connection = Connection(
+            self._state, site, stream, connections, over_limit=over_limit, entrance=self._entrance
+        )
         connections.add(connection)
         self._nursery.start_soon(serve_connection, connection)

@@ -8,18 +8,21 @@ from typing import ClassVar
 import trio
 
 from trioecho.disconnect import UNTAKEN, Disconnect
+from trioecho.http.behind_proxy import set_origin
 from trioecho.http.exchange import TOO_LATE, Exchange
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, Response, error_response
 from trioecho.log import logger
 from trioecho.rooms.registry import TooManyRooms
+from trioecho.server.entrance import Entrance
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.event_stream import HEAD, EventStream
 from trioecho.sessions.session import Session
 from trioecho.sessions.state import ServerState
 from trioecho.sessions.websocket import WebSocketSession
 from trioecho.transport.closing import linger
-from trioecho.transport.peer import Peer, resolve_peer
+from trioecho.transport.peer import Peer, address_of
+from trioecho.transport.proxy_protocol import ProxyProtocolError
 from trioecho.web.site import (
     SHUTTING_DOWN,
     TOO_MANY_CONNECTIONS,
@@ -74,10 +77,13 @@ class Connection(BaseConnection):
         connections: set[BaseConnection],
         *,
         over_limit: bool = False,
+        entrance: Entrance,
     ) -> None:
         super().__init__(transport, NOBODY_YET)
         self._state = state
         self._site = site
+        self._entrance = entrance
+        self._direct = NOBODY_YET
         self._connections = connections
         self._over_limit = over_limit
         self._scope: trio.CancelScope | None = None
@@ -109,9 +115,10 @@ class Connection(BaseConnection):
         """Serve requests until there are no more, or one is for a session."""
         timeout = OVER_LIMIT_TIMEOUT if self._over_limit else self._state.hub.limits.handshake_timeout
         deadline = trio.current_time() + timeout
-        if not await self._resolve_peer(deadline):
+        early = await self._arrive(deadline)
+        if early is None:
             return None
-        early, first = b"", True
+        first = True
         while True:
             exchange = Exchange(self._transport, self._state.hub.limits, early)
             outcome = await self._outcome(
@@ -129,16 +136,36 @@ class Connection(BaseConnection):
                 return None
             early, first = exchange.rest, False
 
-    async def _resolve_peer(self, deadline: float) -> bool:
-        """Find out who is there, in the time that the first request has; False if that fails."""
+    async def _arrive(self, deadline: float) -> bytes | None:
+        """
+        Find out who is there, in the time that the first request has; ``None`` if that fails.
+
+        Returns what has been read of the first request.
+        """
+        entrance = self._entrance
         with trio.CancelScope(deadline=deadline) as self._scope:
             if self._stopped:
                 self._scope.cancel()
-            self.peer = await resolve_peer(self._transport)
-            return True
+            try:
+                source, early = await entrance.proxy_source(self._transport)
+                if entrance.wraps(self._transport):
+                    self._transport, early = entrance.sealed(self._transport, early), b""
+                self.peer = self._direct = await entrance.arrive(self._transport, source)
+                return early
+            except ProxyProtocolError as error:
+                self._not_arrived("proxy-protocol", str(error))
+            except trio.BrokenResourceError as error:
+                self._not_arrived("vanished" if entrance.tls is None else "tls", str(error))
+            return None
         # Nothing can be answered to one whose TLS handshake is not over.
         self._refused(SHUTTING_DOWN if self._stopped else TOO_LATE)
-        return False
+        return None
+
+    def _not_arrived(self, why: str, reason: str) -> None:
+        """Count and log a connection that ended before its first request, for a reason other than time."""
+        self.peer = address_of(self._transport)
+        self._state.hub.counters.refused[why] += 1
+        self._state.lines.log(logging.INFO, "refused", address=self.address, why=why, reason=reason)
 
     async def _outcome(self, exchange: Exchange, patience: float, first: bool) -> Outcome | None:
         """Wait for a request and decide what becomes of it; ``None`` if there will be none."""
@@ -146,7 +173,8 @@ class Connection(BaseConnection):
             request = await self._receive(exchange, patience, first)
             if request is None:
                 return None
-            request.peer = self.peer
+            set_origin(request, self._direct, self._entrance.trusted)
+            self.peer = request.peer or self._direct
             outcome = await self._ask(request)
             if self._stopped and not isinstance(outcome, Response):
                 return self._refused(SHUTTING_DOWN)

@@ -17,7 +17,7 @@ __all__ = ["log_listening", "on_loopback"]
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
 
-def log_listening(listeners: Listeners, web: Web, *, is_open: bool) -> None:
+def log_listening(listeners: Listeners, web: Web, *, is_open: bool, tls: bool = False) -> None:
     """
     Log a line for each listener, and one more if strangers may reach the server and come in.
 
@@ -26,7 +26,7 @@ def log_listening(listeners: Listeners, web: Web, *, is_open: bool) -> None:
     """
     anywhere = []
     for listener in listeners:
-        url, fields = url_of(listener), {}
+        url, fields = url_of(listener, tls=tls), {}
         host, port = _address(listener)
         if web.page and (web.public_url is not None or host):
             fields["page"] = web.public("http") or f"http{url.removeprefix('ws')}"

@@ -21,6 +21,7 @@ from trioecho.log import log_event, logger
 from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
 from trioecho.server.acceptor import Acceptor
+from trioecho.server.entrance import Entrance, entrance_of
 from trioecho.server.listening import log_listening, on_loopback
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
@@ -52,13 +53,20 @@ class Server:
     """
 
     def __init__(
-        self, hub: Hub, urls: tuple[str, ...], metrics_urls: tuple[str, ...], stopped: trio.Event, gate: Gate
+        self,
+        hub: Hub,
+        urls: tuple[str, ...],
+        metrics_urls: tuple[str, ...],
+        stopped: trio.Event,
+        entrance: Entrance,
+        gate: Gate,
     ) -> None:
         self.hub = hub
         self.urls = urls
         self.metrics_urls = metrics_urls
         self._stopping = trio.Event()
         self._stopped = stopped
+        self._entrance = entrance
         self._gate = gate
 
     @property
@@ -73,10 +81,11 @@ class Server:
 
     def reload(self) -> None:
         """
-        Read the files of tokens and keys again, each as a whole.
+        Read the files of certificates, tokens and keys again, each as a whole.
 
         A wrong one is logged, and its old content stays. Clients that are connected stay so.
         """
+        self._entrance.reload()
         errors = self._gate.reload()
         for error in errors:
             log_event(
@@ -146,6 +155,7 @@ async def serve(
 
     """
     limits = Settings(**options)
+    entrance = entrance_of(limits)
     handlers = _checked(http_handlers or {})
     metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:
@@ -161,7 +171,10 @@ async def serve(
             registry = registry_of(hub)
             inbound = Inbound(limits, registry.counters)
             state = ServerState(registry, Keepalive(limits), inbound, nursery)
-            server = Server(hub, _urls(listeners), _urls(metrics_listeners, "http"), stopped, gate)
+            tls = entrance.tls is not None
+            server = Server(
+                hub, _urls(listeners, tls=tls), _urls(metrics_listeners, "http"), stopped, entrance, gate
+            )
             pages = monitoring_pages(state, monitoring)
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
@@ -176,6 +189,7 @@ async def serve(
                     site=rooms,
                     over_limit=Pages(beside, otherwise=TOO_MANY_CONNECTIONS),
                     limit=limits.max_connections,
+                    entrance=entrance,
                 )
                 for listener in listeners:
                     accepting.start_soon(acceptor.accept_from, listener)
@@ -191,7 +205,7 @@ async def serve(
                 )
                 for listener in metrics_listeners:
                     monitoring.start_soon(monitoring_acceptor.accept_from, listener)
-                log_listening(listeners, limits, is_open=authorize is None and gate.is_open)
+                log_listening(listeners, limits, is_open=authorize is None and gate.is_open, tls=tls)
                 for warning in gate.warnings:
                     logger.warning("%s", warning)
                 for url in server.metrics_urls:
@@ -238,5 +252,5 @@ def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
     return handlers
 
 
-def _urls(listeners: Listeners, scheme: str = "ws") -> tuple[str, ...]:
-    return tuple([scheme + url_of(listener).removeprefix("ws") for listener in listeners])
+def _urls(listeners: Listeners, scheme: str = "ws", *, tls: bool = False) -> tuple[str, ...]:
+    return tuple([scheme + url_of(listener, tls=tls).removeprefix("ws") for listener in listeners])

@@ -24,6 +24,7 @@ from trioecho.sessions.session import CLOSE_TIMEOUT, Session
 from trioecho.sessions.state import ServerState
 from trioecho.transport.peer import Peer
 from trioecho.transport.socket_stream import PlainSocket
+from trioecho.transport.tls_socket import TLSSocket
 
 __all__ = ["HEAD", "EventStream"]
 
@@ -95,7 +96,7 @@ class EventStream(Session):
         """
         limits = self._state.hub.limits
         option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
-        if option is None or not limits.pings or not isinstance(self._transport, PlainSocket):
+        if option is None or not limits.pings or not isinstance(self._transport, (PlainSocket, TLSSocket)):
             return
         if self._transport.socket.family in (socket.AF_INET, socket.AF_INET6):
             silence = limits.ping_interval + limits.ping_timeout

@@ -67,6 +67,7 @@ class Session(BaseConnection):
     )
 
     outbox: Outbox
+    may_publish: bool
     _room: Room
 
     def __init__(
@@ -74,7 +75,6 @@ class Session(BaseConnection):
     ) -> None:
         super().__init__(transport, peer)
         self.identity = identity
-        self.may_publish = True
         self.messages_in = 0
         self._state = state
         self._scope = trio.CancelScope()
@@ -82,8 +82,6 @@ class Session(BaseConnection):
         self._connected_at: float | None = None
         self._discarded = 0
         self._reset = False
-
-    # What its connection asks of it.
 
     def join(self, room: str) -> None:
         """
@@ -185,10 +183,9 @@ class Session(BaseConnection):
         counters, why = self._state.hub.counters, self._why
         assert why is not None
         if self._connected_at is None:
-            name = "vanished" if why in (disconnect.LOST, disconnect.CANCELLED) else why.name
-            counters.refused[name] += 1
-            level = logging.DEBUG if name == "vanished" else logging.INFO
-            event = "vanished" if name == "vanished" else "refused"
+            gone = why in (disconnect.LOST, disconnect.CANCELLED)
+            counters.refused["vanished" if gone else why.name] += 1
+            level, event = (logging.DEBUG, "vanished") if gone else (logging.INFO, "refused")
             self._state.lines.log(level, event, address=self.address, why=why.name, reason=why.reason)
             return
         counters.disconnected[why.name] += 1
@@ -237,8 +234,6 @@ class Session(BaseConnection):
             outbox.close()
             self.disconnect(disconnect.BUG)
 
-    # What a kind of client adds.
-
     @abstractmethod
     async def _answer(self) -> None:
         """Answer the request: the client is one when this returns."""
@@ -258,8 +253,6 @@ class Session(BaseConnection):
     def _drain(self) -> None:
         """Begin to end politely: take no more from the room, and go on until what is queued is written."""
         self.outbox.close(drain=True)
-
-    # What others ask of it.
 
     @property
     def sent(self) -> int:

@@ -12,6 +12,7 @@ from trioecho.settings.listening import Listening
 from trioecho.settings.relaying import Audience, Relaying
 from trioecho.settings.settings import Options, Settings
 from trioecho.settings.slow_clients import SlowClients, WhenSlow
+from trioecho.settings.transport import Transport
 from trioecho.settings.web import Web
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Relaying",
     "Settings",
     "SlowClients",
+    "Transport",
     "Web",
     "WhenSlow",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from trioecho.option_kinds import Text, Texts, Whole
-from trioecho.options import Group
+from trioecho.options import Group, OptionError
 
 __all__ = ["Listening"]
 
@@ -33,6 +34,22 @@ class Listening(Group):
     ] = 7890
     """TCP port; 0 picks a free one, which ``server.url`` then says."""
 
+    unix: Annotated[
+        str | None,
+        Text(
+            "Listen on this Unix socket; on TCP too only if --host or --port say so.",
+            "PATH",
+            most=4096,
+            optional=True,
+        ),
+    ] = None
+    """Path of a Unix socket. With it, TCP is listened on only where host or port are not the defaults."""
+
+    unix_mode: Annotated[
+        str, Text("Permissions of the Unix socket, in octal: 660 is its owner and group.", "MODE")
+    ] = "660"
+    """Who may connect to the Unix socket: permissions in octal."""
+
     metrics_address: Annotated[
         str | None,
         Text(
@@ -42,3 +59,16 @@ class Listening(Group):
         ),
     ] = None
     """``HOST:PORT`` where ``/healthz``, ``/readyz`` and ``/metrics`` are answered, and then only there."""
+
+    @property
+    def tcp(self) -> bool:
+        """Whether a host or port was asked for that is not the default."""
+        return (self.host, self.port) != (Listening.host, Listening.port)
+
+    def __post_init__(self) -> None:
+        """Check that the permissions are some."""
+        super().__post_init__()
+        if not re.fullmatch("0?[0-7]{3}", self.unix_mode):
+            raise OptionError(
+                "unix_mode", f"must be three octal digits, for example 660, not {self.unix_mode!r}"
+            )

@@ -13,13 +13,14 @@ from trioecho.settings.lifetime import Lifetime
 from trioecho.settings.limits import Limits
 from trioecho.settings.relaying import Audience, Relaying
 from trioecho.settings.slow_clients import SlowClients, WhenSlow
+from trioecho.settings.transport import Transport
 from trioecho.settings.web import Web
 
 __all__ = ["Options", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Relaying, Web, Access, SlowClients, Limits, Lifetime):
+class Settings(Relaying, Web, Access, Transport, SlowClients, Limits, Lifetime):
     """
     What a server allows and how it decides. Sizes are bytes, times are seconds.
 
@@ -71,6 +72,11 @@ class Options(TypedDict, total=False):
     jwt_issuer: str | None
     jwt_leeway: float
     room: tuple[str, ...]
+    tls_cert: str | None
+    tls_key: str | None
+    tls_client_ca: str | None
+    trusted_proxy: tuple[str, ...]
+    proxy_protocol: bool
     when_slow: WhenSlow
     max_pending_bytes: int
     stall_limit: float

@@ -16,6 +16,7 @@ from contextlib import suppress
 import trio
 
 from trioecho.transport.peer import socket_of
+from trioecho.transport.tls_socket import TLSSocket
 
 __all__ = ["linger", "reset_on_close"]
 
@@ -43,6 +44,8 @@ async def linger(stream: trio.abc.Stream) -> None:
             with trio.move_on_after(CLOSE_NOTIFY_TIMEOUT), suppress(trio.BrokenResourceError):
                 await stream.unwrap()
             stream = stream.transport_stream
+        if isinstance(stream, TLSSocket):
+            stream = await stream.say_goodbye()
         if isinstance(stream, trio.abc.HalfCloseableStream):
             await stream.send_eof()
         while await stream.receive_some(RECEIVE_BYTES):

@@ -101,8 +101,15 @@ def _complaint(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {where}: {why}{hint}"
 
 
-def url_of(listener: trio.abc.Listener[trio.abc.Stream]) -> str:
-    """Return the URL of the room ``/`` there, for a client; the name of another room goes right behind it."""
+def url_of(listener: trio.abc.Listener[trio.abc.Stream], *, tls: bool = False) -> str:
+    """
+    Return the URL of the room ``/`` there, for a client; the name of another room goes right behind it.
+
+    With ``tls``, connections over TCP are wrapped in TLS once they are accepted.
+    """
+    path = getattr(listener, "path", None)
+    if isinstance(path, str):  # a Unix socket that was renamed: the kernel knows it by its first name
+        return f"ws+unix:{quote(path)}:/"
     scheme = "ws"
     if isinstance(listener, trio.SSLListener):
         scheme, listener = "wss", listener.transport_listener
@@ -112,7 +119,7 @@ def url_of(listener: trio.abc.Listener[trio.abc.Stream]) -> str:
     if not isinstance(name, tuple):
         return f"{scheme}+unix:{quote(_path(name))}:/"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])
-    return f"{scheme}://{_host_and_port((host, name[1]))}/"
+    return f"{'wss' if tls else scheme}://{_host_and_port((host, name[1]))}/"
 
 
 def _path(name: str | bytes) -> str:

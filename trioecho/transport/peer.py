@@ -8,7 +8,10 @@ from typing import Literal
 
 import trio
 
-__all__ = ["Peer", "resolve_peer", "socket_of"]
+from trioecho.transport.tls_errors import subject_of
+from trioecho.transport.tls_socket import TLSSocket
+
+__all__ = ["Peer", "address_of", "resolve_peer", "socket_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,24 @@ async def resolve_peer(stream: trio.abc.Stream) -> Peer:
     subject = None
     if isinstance(stream, trio.SSLStream):
         await stream.do_handshake()
-        scheme, subject = "https", _common_name(stream.getpeercert())
+        scheme, subject = "https", subject_of(stream.getpeercert())
+    elif isinstance(stream, TLSSocket):
+        await stream.do_handshake()
+        scheme, subject = "https", stream.tls_subject
+    peer = address_of(stream)
+    return peer if scheme == "http" else Peer(peer.host, peer.port, scheme, subject)
+
+
+def address_of(stream: trio.abc.Stream) -> Peer:
+    """Return who is at the other end of ``stream``, as far as the system knows."""
     connected = socket_of(stream)
     if connected is None:
-        return Peer("memory", None, scheme, subject)
+        return Peer("memory")
     try:
         name = connected.getpeername()
     except OSError:
-        return Peer("unknown", None, scheme, subject)
-    if not isinstance(name, tuple):
-        return Peer("unix", None, scheme, subject)
-    return Peer(name[0], name[1], scheme, subject)
+        return Peer("unknown")
+    return Peer(name[0], name[1]) if isinstance(name, tuple) else Peer("unix")
 
 
 def socket_of(stream: trio.abc.Stream) -> socket.socket | trio.socket.SocketType | None:
@@ -71,14 +81,3 @@ def socket_of(stream: trio.abc.Stream) -> socket.socket | trio.socket.SocketType
         stream = stream.transport_stream
     found = getattr(stream, "socket", None)  # trio's own stream has one, and so have ours
     return found if isinstance(found, (socket.socket, trio.socket.SocketType)) else None
-
-
-def _common_name(certificate: object) -> str | None:
-    """Return the common name of a certificate as Python's ``ssl`` describes it."""
-    if not isinstance(certificate, dict):
-        return None
-    for part in certificate.get("subject", ()):
-        for key, value in part:
-            if key == "commonName":
-                return str(value)
-    return None

@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import trio
 
+from trioecho.transport.socket_stream import PlainSocket
 from trioecho.transport.tls_errors import tls_problem
 from trioecho.transport.tls_records import RECORD_BYTES, Buffer, TLSRecords, in_records
 
@@ -126,6 +127,20 @@ class TLSSocket(TLSRecords, trio.abc.Stream):
                     return
             except OSError as error:
                 raise self._failure(error) from error
+
+    async def say_goodbye(self) -> PlainSocket:
+        """
+        Send a close_notify, and return the plain socket, for waiting until the peer has ended it too.
+
+        What comes over it is of no use any more, and this stream is still what has to be closed. Raises as
+        the others do.
+        """
+        await self._flush()
+        if self._broken is None:
+            with suppress(OSError):
+                self._tls.unwrap()
+            await self._flush()
+        return PlainSocket(self.socket)
 
     async def aclose(self) -> None:
         """

@@ -25,6 +25,7 @@ import trio
 from trioecho.protocol.decoder import Decoder
 from trioecho.protocol.frames import CLOSE
 from trioecho.transport.socket_stream import PlainSocket
+from trioecho.transport.tls_socket import TLSSocket
 
 __all__ = ["NOT_NOW", "Wire"]
 
@@ -82,8 +83,8 @@ class Wire(trio.abc.Stream):
         "_flushed",
         "_lock",
         "_owner",
-        "_plain",
         "_residue",
+        "_socket",
         "close_sent",
         "decoder",
         "heard_at",
@@ -105,13 +106,13 @@ class Wire(trio.abc.Stream):
         self._lock: trio.Lock | None = None
         self._residue: memoryview | None = None
         self._broken = False
-        # Only a plain socket can be used without waiting.
-        self._plain = transport if isinstance(transport, PlainSocket) else None
+        # Only our own sockets can be used without waiting.
+        self._socket = transport if isinstance(transport, (PlainSocket, TLSSocket)) else None
 
     @property
     def direct(self) -> bool:
         """Whether :meth:`write_now` can ever write; if not, everything needs a task."""
-        return self._plain is not None
+        return self._socket is not None
 
     def open(self) -> None:
         """Let frames be written without waiting: the handshake has been answered."""
@@ -148,8 +149,8 @@ class Wire(trio.abc.Stream):
             trio.BrokenResourceError: the connection is gone.
             trio.ClosedResourceError: a close frame has been sent, so nothing may follow.
 
-        If cancelled, what was begun is remembered on a plain socket and finished by the next write; on
-        other streams (TLS) a frame may be left half-written, and only closing is right after that.
+        If cancelled, what was begun is remembered on sockets of ours and finished by the next write; on
+        other streams (trio's TLS) a frame may be left half-written, and only closing is right after that.
 
         """
         async with self._writing():
@@ -198,7 +199,7 @@ class Wire(trio.abc.Stream):
     async def _send(self, parts: Sequence[Buffer]) -> None:
         if self._broken:
             raise trio.BrokenResourceError("a write was cancelled half-way")
-        if self._plain is None:
+        if self._socket is None:
             at = 0
             while at < len(parts):
                 joined, at = bytes(parts[at]), at + 1
@@ -212,32 +213,37 @@ class Wire(trio.abc.Stream):
                 if now - began > KEPT_WAITING:
                     self.moved_at = now
             return
+        sealed = isinstance(self._socket, TLSSocket)
         waiting = [*parts] if self._residue is None else [self._residue, *parts]
         begun = self._residue is not None
         while True:
             try:
-                written = os.writev(self._plain.socket.fileno(), waiting)
+                if isinstance(self._socket, TLSSocket):
+                    written, begun = self._socket.send_parts(waiting), True
+                else:
+                    written = os.writev(self._socket.socket.fileno(), waiting)
             except BlockingIOError:
                 written = 0
             except OSError as error:
                 raise trio.BrokenResourceError(f"the connection is gone: {error}") from error
             while waiting and written >= len(waiting[0]):
                 written -= len(waiting.pop(0))
-                begun = False
+                # The record that TLS began may reach one byte into what comes next.
+                begun = sealed
             if written:
                 waiting[0] = memoryview(waiting[0])[written:]
                 begun = True
             # What was begun must be finished, even if this task is cancelled while it waits.
-            self._residue = memoryview(waiting[0]) if begun else None
+            self._residue = memoryview(waiting[0]) if begun and waiting else None
             if not waiting:
                 return
-            await self._plain.wait_send_all_might_not_block()
+            await self._socket.wait_send_all_might_not_block()
             self.moved_at = trio.current_time()
 
     def _resume_send_nowait(self) -> None:
         """Let frames be written without waiting, if nothing stands in the way."""
-        if self._plain is not None and self._residue is None and not self.close_sent:
-            self.send_nowait = self._plain.send
+        if self._socket is not None and self._residue is None and not self.close_sent:
+            self.send_nowait = self._socket.send
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the network may take more; here for trio's Stream interface."""
