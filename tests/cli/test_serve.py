@@ -199,7 +199,7 @@ async def test_a_wildcard_address_is_logged_as_what_it_is_with_a_warning(host: s
         assert listening["url"] == f"ws://{f'[{host}]' if ':' in host else host}:{port}/"
         assert listening["page"] == f"http://{page}:{port}/"
         warning = await server.event("message", level="warning")
-        assert host in warning["text"] and "strangers may reach the server" in warning["text"]
+        assert host in warning["text"] and "open to everybody who can reach" in warning["text"]
         async with joined(f"ws://{page}:{port}/"):
             pass
 

@@ -113,6 +113,46 @@ async def test_what_is_not_plain_is_refused_and_what_follows_it_is_never_read(fo
                 assert await listener.read_frame() == (TEXT, b"nothing before this")
 
 
+async def test_a_trailer_as_it_should_be_is_read_and_ignored() -> None:
+    trailers = [b"0\r\n\r\n", b"0\r\nA: b\r\nC: d\r\n\r\n", b"0\r\nA: " + b"x" * 9000 + b"\r\n\r\n"]
+    async with unharmed(token={"ada": "secret"}, max_message_size=2**20) as server:
+        async with joined(server.url, b"/open") as listener, asking(server.url) as peer:
+            for trailer in trailers:
+                for body in (b"", b"5\r\nhello\r\n", b"30000\r\n" + b"\r\n" * 0x18000 + b"\r\n"):
+                    data = post(CHUNKED, body=body + trailer)
+                    for at in range(0, len(data), 50_001):
+                        await peer.send(data[at : at + 50_001])
+                    assert (await peer.read_answer()).status == 202
+                    await listener.read_frame()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Authorization : Bearer secret-" + b"x" * 15_000,
+        b"Authorization\xff: Bearer secret-" + b"x" * 15_000,
+        b"Content-Length: secret-" + b"x" * 15_000,
+        b"Transfer-Encoding: secret-" + b"\xff" * 15_000,
+        b"secret-" + b"\xff" * 15_000,
+    ],
+)
+async def test_little_of_a_request_is_repeated_and_nothing_of_its_headers(line: bytes) -> None:
+    async with unharmed() as server, asking(server.url) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n")
+        answer = await peer.read_answer()
+        assert answer.status in (400, 501) and len(answer.body) < 300
+        (logged,) = server.find("refused")
+        assert len(str(logged)) < 500
+        assert "secret" not in answer.text + str(logged)
+
+
+@pytest.mark.parametrize("path", [b"/%ED%A0%80", b"/%ff", b"/%C0%AF", b"/\xed\xa0\x80"])
+async def test_a_name_with_half_a_surrogate_or_other_bytes_is_rejected(path: bytes) -> None:
+    async with unharmed() as server, asking(server.url) as peer:
+        await peer.send(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n")
+        assert (await peer.read_answer()).status == 400
+
+
 PIECES = st.sampled_from(
     [
         *[

@@ -40,7 +40,7 @@ NO_ROOM = error_response(404, "This address is not a room.")
 NOTHING_HERE = text_response(404, "Nothing is here: the rooms are on another port.")
 ROOM_METHODS = ("Allow", "GET, HEAD, POST")
 WRONG_METHOD = text_response(405, "A room takes GET, HEAD and POST.", ROOM_METHODS)
-NO_TUNNEL = text_response(405, "This server is not a proxy: it opens no tunnels.", ROOM_METHODS)
+NO_TUNNEL = text_response(405, "This server is not a proxy: it opens no tunnels.", ("Allow", "GET, HEAD"))
 UNEXPECTED_BODY = error_response(400, "This request takes no body.")
 
 HTML, EVENTS, JSON, PLAIN = "text/html", "text/event-stream", "application/json", "text/plain"
