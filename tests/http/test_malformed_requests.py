@@ -115,7 +115,7 @@ async def test_what_is_not_plain_is_refused_and_what_follows_it_is_never_read(fo
 
 async def test_a_trailer_as_it_should_be_is_read_and_ignored() -> None:
     trailers = [b"0\r\n\r\n", b"0\r\nA: b\r\nC: d\r\n\r\n", b"0\r\nA: " + b"x" * 9000 + b"\r\n\r\n"]
-    async with unharmed(token={"ada": "secret"}, max_message_size=2**20) as server:
+    async with unharmed(max_message_size=2**20) as server:
         async with joined(server.url, b"/open") as listener, asking(server.url) as peer:
             for trailer in trailers:
                 for body in (b"", b"5\r\nhello\r\n", b"30000\r\n" + b"\r\n" * 0x18000 + b"\r\n"):

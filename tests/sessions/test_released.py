@@ -21,7 +21,7 @@ from helpers.server import Serving, serving
 CONNECTION_PACKAGES = {"trioecho", "trio_websocket", "wsproto", "h11"}
 """Where the objects come from that a connection is made of; sockets and trio's tasks are counted too."""
 
-LISTEN = b"GET / HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n"
+LISTEN = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 
 KIB, MIB = 2**10, 2**20
 
