@@ -101,10 +101,14 @@ async def listen(script: str, folder: Path) -> None:
         assert [await curl.line(), await curl.line()] == ["", "data: Hello"]
 
 
-@EXAMPLES.test("Start a server that takes messages by POST")
+@EXAMPLES.test("Start a server that asks for a token")
 async def start_for_posts(script: str, folder: Path) -> None:
-    headers = {"Authorization": "Bearer secret", "Content-Type": "text/plain"}
-    async with served(script, folder) as (url, _), open_websocket_url(f"{url}news") as client:
+    bearer = ("Authorization", "Bearer 9f3c2a7e51d04b68a1c5")
+    headers = {**dict([bearer]), "Content-Type": "text/plain"}
+    async with (
+        served(script, folder) as (url, _),
+        open_websocket_url(f"{url}news", extra_headers=[(b"Authorization", bearer[1].encode())]) as client,
+    ):
         assert (await fetch(url, "/news", method="POST", body=b"Hello")).status == 401
         answer = await fetch(url, "/news", method="POST", body=b"Hello", headers=headers)
         assert (answer.status, answer.value) == (202, {"room": "/news", "receivers": 1})
