@@ -55,7 +55,7 @@ async def with_raw_bytes(stage: Stage, part: Part) -> None:
 async def with_trio_websocket(stage: Stage, part: Part) -> None:
     # On a stream of ours, because the library leaves its own open when the server has closed.
     async with connected(stage.url) as peer, trio.open_nursery() as nursery:
-        websocket = await wrap_client_stream(nursery, peer.stream, "test", f"/room{part.room}")
+        websocket = await wrap_client_stream(nursery, peer.stream, "localhost", f"/room{part.room}")
         await stage.go_trio.wait()
         part.begin()
         open_ = True
