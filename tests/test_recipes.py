@@ -157,7 +157,11 @@ async def through_a_proxy(script: str, folder: Path) -> None:
             server.received += await stream.receive_some()
         await tunnel(stream, HERE, port)
 
-    async with raw_server(proxy) as between, serving(listener, authority.context) as server:
+    hosts = ("inside.example",)
+    async with (
+        raw_server(proxy) as between,
+        serving(listener, authority.context, allowed_host=hosts) as server,
+    ):
         address = between.url[len("ws://") : -1]
         changed = substituted(script, [("proxy.example:3128", address)])
         async with server.hub.subscribe("/") as room:

@@ -62,10 +62,11 @@ async def serving(
     tls: ssl.SSLContext | None = None,
     *,
     token: Mapping[str, str] | None = None,
+    allowed_host: tuple[str, ...] = (),
 ) -> AsyncIterator[trioecho.Server]:
     """Serve from a listener, with TLS or without, and shut down when the block ends."""
     listeners = [listener] if tls is None else [trio.SSLListener(listener, tls)]
-    run = partial(trioecho.serve, listeners=listeners, token=token or {})
+    run = partial(trioecho.serve, listeners=listeners, token=token or {}, allowed_host=allowed_host)
     async with trio.open_nursery() as nursery:
         server: trioecho.Server = await nursery.start(run)
         yield server
