@@ -193,7 +193,7 @@ async def load(script: str, folder: Path) -> None:
     changed = substituted(script, [(PORT, f"{HERE}:{port}"), ("bench ", f"bench {QUICK} ")])
     async with serving(listener):
         code, report = await Shell(folder).run(changed)
-    assert code == 0 and report.endswith("every message reached everybody once, in order\n")
+    assert code == 0 and report.endswith("every message reached everyone once, in order\n")
 
 
 @EXAMPLES.test("Measure latency at a fixed rate, and print JSON")
