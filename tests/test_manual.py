@@ -235,6 +235,12 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert PAGES["reference"] == reference(), "it is out of date: run python tests/test_manual.py"
 
 
+@pytest.mark.parametrize("name", ["README", "architecture"])
+def test_every_package_is_in_the_picture(name: str) -> None:
+    folders = {path.parent.name for path in (ROOT / "trioecho").glob("*/__init__.py")}
+    assert folders <= set(re.findall(r"(\w+)/", PAGES[name]))
+
+
 def test_the_changelog_has_this_version() -> None:
     assert re.search(rf"^## {re.escape(__version__)}$", PAGES["changelog"], re.M)
 
@@ -244,8 +250,8 @@ def test_every_option_and_variable_that_is_named_exists(name: str) -> None:
     commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
     options = [option for command in commands for option in command.params]
     known = {name for option in options for name in (*option.opts, *getattr(option, "secondary_opts", ()))}
-    # Those of pip and curl, and of typer itself; and one that comes with the branch about options.
-    others = {"--quiet", "--editable", "--help", "--install-completion", "--public-url"}
+    # Those of pip and curl, and of typer itself.
+    others = {"--quiet", "--editable", "--help", "--install-completion"}
     # The comparison's own options are none of the command's.
     text = re.sub(r"`python tests/benchmarks[^`]*`", "", PAGES[name])
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)) <= known | others
