@@ -16,13 +16,13 @@ MIB = 2**20
 LINUX = Path("/proc/net/tcp").exists()
 
 
-def kernel_sockets(address: str) -> list[str]:
-    """Return the states of the sockets that the kernel keeps for a connection from ``address`` (Linux)."""
-    port = int(address.rpartition(":")[2])
+def kernel_sockets(server: Serving, address: str) -> list[str]:
+    """Return the states of the server's sockets that the kernel keeps for a client's ``address`` (Linux)."""
+    ports = [int(each.strip("/").rpartition(":")[2]) for each in (server.url, address)]
     found = []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        remote, state = line.split()[2:4]
-        if int(remote.rpartition(":")[2], 16) == port:
+        *ends, state = line.split()[1:4]
+        if [int(end.rpartition(":")[2], 16) for end in ends] == ports:
             found.append(state)
     return found
 
@@ -44,7 +44,7 @@ async def test_a_slow_client_that_was_disconnected_leaves_no_socket_behind(when_
             assert entry["why"] in ("slow", "full")
             # Its own end is open still: what is counted is the server's.
             with trio.fail_after(5):
-                while kernel_sockets(address):  # noqa: ASYNC110 - the kernel tells nobody
+                while kernel_sockets(server, address):  # noqa: ASYNC110 - the kernel tells nobody
                     await trio.sleep(0.02)
 
 
@@ -58,7 +58,7 @@ async def test_a_client_that_ignores_the_shutdown_leaves_no_socket_behind() -> N
                     await server.server.hub.publish("/", b"x" * MIB)
             await server.server.shutdown()
             with trio.fail_after(5):
-                while kernel_sockets(stuck.address):  # noqa: ASYNC110 - the kernel tells nobody
+                while kernel_sockets(server, stuck.address):  # noqa: ASYNC110 - the kernel tells nobody
                     await trio.sleep(0.02)
 
 

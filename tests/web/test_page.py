@@ -206,7 +206,8 @@ def test_five_thousand_messages_a_second_do_not_freeze_it(browser: Any) -> None:
             # The median, because other processes take the processor now and then.
             assert statistics.median(click_delays(page, 5)) < max(200, 5 * calm)
             flood.stop()
-        shown(page, "the last one")
+        # A browser that shares its processor has a backlog of its own to work off.
+        page.locator("#log").get_by_text("the last one", exact=True).first.wait_for(timeout=6 * PATIENCE)
         page.get_by_text(f"{flood.sent:,} in all").wait_for()
         page.locator("#sampling").wait_for(state="hidden")
         assert flood.sent > 1_000
