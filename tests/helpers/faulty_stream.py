@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import trio
 
+from trioecho.transport.socket_stream import unlayered
+
 __all__ = ["FaultyListener", "FaultyStream"]
 
 
 class FaultyStream(trio.abc.HalfCloseableStream):
     """A stream over ``transport`` that fails as only a bug can."""
 
-    def __init__(self, transport: trio.SocketStream) -> None:
+    def __init__(self, transport: trio.abc.HalfCloseableStream) -> None:
         self._transport = transport
         self.read_fault = self.send_fault = False
 
@@ -51,7 +53,9 @@ class FaultyListener(trio.abc.Listener[trio.abc.Stream]):
 
     async def accept(self) -> trio.abc.Stream:
         """Accept a connection."""
-        self.streams.append(FaultyStream(await self._listener.accept()))
+        transport = unlayered(await self._listener.accept())
+        assert isinstance(transport, trio.abc.HalfCloseableStream)
+        self.streams.append(FaultyStream(transport))
         self._more.set()
         self._more = trio.Event()
         return self.streams[-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -225,9 +226,14 @@ async def test_nothing_is_left_of_a_server_that_has_ended(stage: Stage, how: str
 
     await end()
     await settle()
+    gc.collect()
     before = alive()
     await end()
     await settle()
+    if how == "cancelled" and sys.version_info >= (3, 12):
+        # A cancelled accept of trio's leaves an exception in a cycle there: one for each server, not for each
+        # of its connections.
+        gc.collect()
     left = alive() - before
     assert {name for name in left if not name.startswith("helpers")} == set()
 

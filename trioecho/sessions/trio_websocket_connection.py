@@ -51,4 +51,5 @@ class TrioWebSocketConnection:
 
     def release(self) -> None:
         """Undo the library's reference cycle, so that nothing waits for the cyclic garbage collector."""
-        self._protocol._proto._parse_more.close()
+        # Closing the generator would do in Python 3.11; later ones keep its frame, and with it the object.
+        del self._protocol._proto._parse_more
