@@ -1,0 +1,1 @@
+"""Several server processes on one machine, which share their rooms and their addresses: ``--workers``."""
