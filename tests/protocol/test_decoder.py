@@ -12,6 +12,7 @@ import codecs
 import tracemalloc
 from collections.abc import Iterable
 
+import pytest
 from helpers.traffic import (
     Reader,
     Seen,
@@ -24,12 +25,13 @@ from helpers.traffic import (
     splits,
     texts,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wsproto.connection import CLIENT, Connection
 from wsproto.events import Ping
 
 import trioecho.protocol.decoder
+import trioecho.protocol.large_frames
 from trioecho.protocol import frames
 from trioecho.protocol.decoder import SLICE_CONTROLS, SLICE_FRAMES, Decoder
 
@@ -141,6 +143,61 @@ def test_no_slice_has_more_control_frames_than_trio_websocket_answers_in_a_turn(
     decoder, ping = Decoder(MIB), masked(0x89, b"?")
     assert decoder.feed(10 * ping) == ([], SLICE_CONTROLS * ping)
     assert decoder.waiting == (10 - SLICE_CONTROLS) * ping
+
+
+large = st.integers(60_000, 220_000)
+
+
+@settings(max_examples=30)
+@example(65_536, 0x81, False, [10, 14], b"")
+@given(large, st.sampled_from([0x81, 0x82]), st.booleans(), cuts, st.binary(max_size=40))
+def test_a_large_frame_is_the_same_however_it_comes(
+    size: int, first: int, fragments: bool, cuts: list[int], behind: bytes
+) -> None:
+    """Its mask is taken off as it comes, in step with where it is cut."""
+    payload = (bytes(range(128)) * (size // 128 + 1))[:size]
+    data = masked(first, payload)
+    if fragments:
+        data = masked(first & 0x0F, payload) + masked(0x89, b"?") + masked(0x80, payload)
+    data += masked(0x82, behind)
+    alone, decoder = Reader(client=False), Decoder(MIB)
+    for piece in splits(data, cuts):
+        alone.feed(piece)
+    assert through(decoder, splits(data, cuts)) == alone.seen
+    assert not decoder.passthrough
+
+
+@settings(max_examples=30)
+@given(large, st.data(), cuts)
+def test_a_large_frame_that_is_wrong_is_left_to_wsproto_as_it_is(
+    size: int, data: st.DataObject, cuts: list[int]
+) -> None:
+    payload = bytearray(size * b"x")
+    payload[data.draw(st.integers(0, size - 1))] = 0xFF
+    sent = masked(0x81, bytes(payload)) + masked(0x82, b"behind")
+    alone, decoder = Reader(client=False), Decoder(MIB)
+    for piece in splits(sent, cuts):
+        alone.feed(piece)
+    assert through(decoder, splits(sent, cuts))[-1] == alone.seen[-1]
+    assert decoder.passthrough
+
+
+def test_no_read_of_a_large_frame_makes_more_work_than_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted is what is taken off its mask: 64 KiB a read, and not a MiB when the last one comes."""
+    unmasked: list[int] = []
+
+    def counted(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
+        unmasked[-1] += len(payload)
+        return frames.xor(payload, mask)
+
+    for module in (trioecho.protocol.decoder, trioecho.protocol.large_frames):
+        monkeypatch.setattr(module, "xor", counted)
+    decoder, sent = Decoder(2 * MIB), 3 * masked(0x82, bytes(MIB))
+    for at in range(0, len(sent), SLACK):
+        unmasked.append(0)
+        decoder.feed(sent[at : at + SLACK])
+    assert sum(unmasked) == 3 * MIB
+    assert max(unmasked) <= SLACK + 4
 
 
 # What it holds. Memory is what is bounded, so memory is what is measured.

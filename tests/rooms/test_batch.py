@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from trioecho.protocol import frames
 from trioecho.rooms.batch import COPIED_BYTES, Batch, Excerpt, Origin, as_events, excerpt
-from trioecho.rooms.recipients import recipients_of
 
 
 def test_an_encoding_is_made_when_first_asked_for_and_then_kept() -> None:
@@ -15,22 +14,13 @@ def test_an_encoding_is_made_when_first_asked_for_and_then_kept() -> None:
         return batch.frames[::-1]
 
     batch = Batch(Origin.APPLICATION, frames.encode("hello"), 1)
+    batch.epoch, batch.offset = "k3x9f2aa", 41
     assert not made
     assert batch.encoded(reversed_frames) == batch.frames[::-1]
     assert batch.encoded(reversed_frames) is batch.encoded(reversed_frames)
-    assert batch.encoded(as_events) == b"data: hello\n\n"
+    assert batch.encoded(as_events) == b"id: k3x9f2aa-42\ndata: hello\n\n"
     assert batch.encoded(None) is batch.frames
     assert made == [batch]
-
-
-def test_batches_that_are_joined_have_the_id_of_the_last() -> None:
-    one = Batch("Ada", frames.encode("1"), 1, id="7-1")
-    two = Batch("Bo", frames.encode("2"), 1, id="7-2")
-    everybody, senders = recipients_of([one, two], "others")
-    assert everybody is not None and everybody.id == "7-2"
-    assert [batch and batch.id for batch in senders.values()] == ["7-2", "7-2"]
-    assert recipients_of([one], "others").everybody is one
-    assert Batch("Ada", b"", 0).id is None
 
 
 def test_an_excerpt_of_most_of_a_whole_holds_the_whole_and_no_copy() -> None:

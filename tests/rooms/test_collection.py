@@ -10,21 +10,39 @@ import pytest
 import trio
 import trio.testing
 from helpers.outbox_owner import Client, batch_of
+from helpers.someone import Someone
 from helpers.streams import Connect, lockstep, small_sockets, sockets
 
 from trioecho import Hub, Settings
+from trioecho.engine.elsewhere import Elsewhere
+from trioecho.engine.engine import Engine
 from trioecho.rooms.batch import Batch, Excerpt
 from trioecho.rooms.direct_outbox import DirectOutbox
 from trioecho.rooms.hub import registry_of
 from trioecho.rooms.inbox import Inbox
 from trioecho.rooms.outbox import Outbox
+from trioecho.rooms.place import Place
+from trioecho.rooms.presence import Presence
 from trioecho.rooms.registry import Registry
 from trioecho.rooms.room import Room
+from trioecho.rooms.shared_room import SharedRoom
 from trioecho.rooms.subscriber import Subscriber
 from trioecho.rooms.subscription import Subscription
 from trioecho.transport.wire import Wire
 
-OURS = (Batch, Excerpt, DirectOutbox, Inbox, Outbox, Room, Subscriber, Subscription, Wire)
+OURS = (
+    Batch,
+    DirectOutbox,
+    Elsewhere,
+    Excerpt,
+    Inbox,
+    Outbox,
+    Presence,
+    Room,
+    Subscriber,
+    Subscription,
+    Wire,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -98,11 +116,30 @@ async def test_rooms_and_subscriptions_leave_nothing(nursery: trio.Nursery) -> N
     assert alive() == before
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_whoever_watches_who_is_there_leaves_nothing(nursery: trio.Nursery, shared: bool) -> None:
+    engine = Engine(Settings(engine="redis://127.0.0.1")) if shared else None  # it is never asked
+    registry = registry_of(Hub(Settings(), nursery, logs=engine))
+    stays = Someone(registry, "ada")
+    if isinstance(stays.room, SharedRoom):
+        stays.room.opened(Place("epoch", 0), [])  # until then whoever has entered is kept
+    before = alive()
+    for _ in range(3):
+        watcher = Someone(registry, "bo", watches=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (stays.room.shared_presence is not None) == shared
+        watcher.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        assert stays.room.presence is None
+        del watcher
+    assert alive() == before
+
+
 async def test_what_waits_for_a_slow_member_does_not_keep_its_sender(nursery: trio.Nursery) -> None:
     hub = Hub(Settings(), nursery)
     registry = registry_of(hub)
     async with hub.subscribe("/") as slow:
-        sender = Subscriber(registry.limits)
+        sender = Subscriber(registry.settings)
         sender.room = room = registry.enter("/", sender)
         before = alive()["Subscriber"]
         await room.publish(Batch(sender, batch_of(1, 10, 0).frames, 1))

@@ -10,20 +10,38 @@ from itertools import pairwise
 import pytest
 import trio
 import trio.testing
-from helpers.outbox_owner import Client
+from helpers.outbox_owner import Client, batch_of
 from helpers.streams import Connect, lockstep, memory, read_into, small_sockets, sockets
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from trioecho.counters import Counters
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Encoding, Excerpt, Origin, excerpt
 from trioecho.rooms.fan_out import offer, offer_to_all
+from trioecho.rooms.histories import Histories
 from trioecho.rooms.outbox import State
 from trioecho.rooms.registry import Registry
 from trioecho.rooms.room import Room
 from trioecho.settings import Settings
 
 MIB = 2**20
+
+
+async def test_a_member_whose_connection_is_gone_is_left_to_its_reader() -> None:
+    """No writer is started for it, nothing waits for it, and what it does not get is counted."""
+    async with sockets() as (near, far), trio.open_nursery() as nursery:
+        member = Client(near, Settings(), nursery)
+        member.outbox.open()
+        await far.aclose()
+        offered = 0
+        while not member.outbox.unsent:  # the kernel may take the first for a peer that is gone
+            assert member.offer(batch_of(3, 10, offered))
+            offered += 3
+            await trio.lowlevel.checkpoint()
+        assert member.outbox.state is State.DIRECT and not nursery.child_tasks
+        assert (member.outbox.unsent, member.outbox.pending_bytes) == (3, 0)
+        assert member.outbox.sent == offered - 3
 
 
 @pytest.mark.parametrize("connect", [sockets, small_sockets, memory])
@@ -40,7 +58,7 @@ async def test_everybody_gets_its_own_encoding_and_each_is_made_once(connect: Co
         return 2 * batch.frames
 
     encodings: list[Encoding | None] = [None, shouted, doubled] * 3
-    room = Room("/", Settings())
+    room = Room("/", Settings(), Counters(), Histories(Settings()).open("/"))
     async with AsyncExitStack() as streams, trio.open_nursery() as nursery:
         nursery.start_soon(room.broadcast)
         received = [bytearray() for _ in encodings]

@@ -19,7 +19,7 @@ from trioecho.rooms.hub import registry_of
 from trioecho.rooms.registry import Registry
 from trioecho.rooms.subscriber import Subscriber
 
-SMALL = {"max_pending_bytes": 1_000, "max_message_size": 1_000}
+SMALL = {"max_pending_bytes": 1_000, "max_message_size": 1_000, "stall_share": 1}
 
 
 async def test_a_room_that_is_held_outlives_its_members(nursery: trio.Nursery) -> None:
@@ -69,7 +69,7 @@ async def test_after_a_failure_the_room_starts_anew(nursery: trio.Nursery) -> No
     registry = registry_of(hub)
     with kept_log(book):
         async with hub.subscribe("/") as subscription:
-            faulty = FaultySubscriber(registry.limits)
+            faulty = FaultySubscriber(registry.settings)
             faulty.room = failing = registry.enter("/", faulty)
             for number in range(2):
                 assert await hub.publish("/", f"{number} {900 * 'x'}") == 2
@@ -80,6 +80,9 @@ async def test_after_a_failure_the_room_starts_anew(nursery: trio.Nursery) -> No
             assert hub.rooms == {}
             async with hub.subscribe("/") as newcomer:
                 assert hub.rooms == {"/": 1}
+                anew = registry.room("/")
+                assert anew is not None and anew.history.epoch != failing.history.epoch
+                assert registry.histories.cost == 0
                 assert await hub.publish("/", "hello again") == 1
                 assert await anext(newcomer) == "hello again"
                 with pytest.raises(Disconnected) as caught:
@@ -96,7 +99,7 @@ async def test_publishers_who_wait_when_a_room_fails_are_told_that_nobody_was_re
     nursery: trio.Nursery,
 ) -> None:
     hub = Hub(Settings(when_slow="drop-newest", **SMALL), nursery)  # type: ignore[arg-type]
-    faulty = FaultySubscriber(registry_of(hub).limits)
+    faulty = FaultySubscriber(registry_of(hub).settings)
     faulty.room = registry_of(hub).enter("/", faulty)
     counts: list[int] = []
 
@@ -166,7 +169,7 @@ async def test_after_a_shutdown_nothing_can_be_published_or_subscribed_to() -> N
 async def test_who_enters_while_rooms_drain_finds_a_room_that_takes_nothing(nursery: trio.Nursery) -> None:
     registry = Registry(Settings(), nursery)
     await registry.drain(trio.current_time() + 1)
-    member = Subscriber(registry.limits)
+    member = Subscriber(registry.settings)
     member.room = registry.enter("/late", member)
     assert not await member.room.publish(Batch(member, frames.encode("too late"), 1))
     assert registry.counters.messages_late == 1
@@ -205,5 +208,8 @@ def test_the_applications_classes_show_what_is_for_the_application() -> None:
     def public(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    assert public(trioecho.Hub) == {"publish", "rooms", "subscribe"}
-    assert public(trioecho.Subscription) == {"dropped"}
+    hub = {"members", "publish", "publish_nowait", "rooms", "statistics", "subscribe"}
+    assert public(trioecho.Hub) == hub
+    member = {"address", "id", "identity", "is_connected", "room", "send", "send_nowait"}
+    assert public(trioecho.Member) == public(trioecho.Conversation) == member
+    assert public(trioecho.Subscription) == {"dropped", "missed", "place"}

@@ -27,7 +27,7 @@ BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE}
 
 def crowd(registry: Registry, count: int) -> list[Subscriber]:
     """Let so many enter one room."""
-    members = [Subscriber(registry.limits) for _ in range(count)]
+    members = [Subscriber(registry.settings) for _ in range(count)]
     for member in members:
         member.room = registry.enter("/", member)
     return members
@@ -130,7 +130,7 @@ async def test_a_room_where_everybody_talks_lets_other_tasks_run(nursery: trio.N
 async def test_who_comes_or_goes_during_a_fan_out_gets_all_or_nothing_of_it(nursery: trio.Nursery) -> None:
     registry = Registry(Settings(), nursery)
     members = crowd(registry, 2_000)
-    newcomer = Subscriber(registry.limits)
+    newcomer = Subscriber(registry.settings)
     last = members[-1]
     async with trio.open_nursery() as turns:
         turns.start_soon(registry.relay, "/", frames.encode("one"))

@@ -62,7 +62,7 @@ async def relay(sender: Peer, reader: Peer) -> float:
 
 def options(policy: WhenSlow) -> Options:
     """A server's options: outboxes of 2 MiB, and ``policy`` at their bound."""
-    return {"when_slow": policy, "max_pending_bytes": 2 * MIB, "stall_limit": STALL_LIMIT}
+    return {"when_slow": policy, "max_pending_bytes": 2 * MIB, "stall_limit": STALL_LIMIT, "stall_share": 1}
 
 
 @pytest.mark.parametrize("policy", get_args(WhenSlow))

@@ -17,8 +17,11 @@ from helpers.virtual_server import Peer, served
 STALL_LIMIT = 5.0
 SIZE = 1000
 
-BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE}
-"""An outbox holds three of the messages below, the one that is being written included."""
+BOUND = {"max_pending_bytes": 3 * (SIZE + 64), "max_message_size": SIZE, "stall_share": 1}
+"""
+An outbox holds three of the messages below, the one that is being written included. Everybody is waited for
+as long as the stall limit says; who is not is the subject of test_patience.
+"""
 
 
 def text(number: int) -> str:

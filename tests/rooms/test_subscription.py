@@ -101,3 +101,48 @@ async def test_a_hub_stands_alone_with_a_nursery(nursery: trio.Nursery) -> None:
         assert await hub.publish("/", "hello") == 1
         assert await anext(subscription) == "hello"
     assert hub.rooms == {}
+
+
+async def test_a_subscription_goes_on_after_a_place() -> None:
+    async with served(history=5) as (server, _):
+        async with server.hub.subscribe("/") as subscription:
+            for number in range(3):
+                await server.hub.publish("/", str(number))
+            assert [await anext(subscription) for _ in range(2)] == ["0", "1"]
+            place = subscription.place
+        async with server.hub.subscribe("/", after=place) as subscription:
+            assert await anext(subscription) == "2"
+            assert subscription.missed == 0
+            await server.hub.publish("/", "3")
+            assert await anext(subscription) == "3"
+            assert subscription.place == place.replace("-2", "-4")
+        for number in range(4, 100):
+            await server.hub.publish("/", str(number))
+        async with server.hub.subscribe("/", after=place) as subscription:
+            first = int(await anext(subscription))
+            assert subscription.missed == first - 2 > 0
+            assert subscription.place == place.replace("-2", f"-{first + 1}")
+        async with server.hub.subscribe("/", after="zzzzzzzz-2") as subscription:
+            assert int(await anext(subscription)) == first
+            assert subscription.missed is None
+        with pytest.raises(ValueError, match="a place is 8 letters"):
+            async with server.hub.subscribe("/", after="1042"):
+                pass
+        assert server.hub.rooms == {}
+
+
+async def test_a_shutdown_ends_a_subscription_that_is_still_in_the_past() -> None:
+    bounds = {"max_pending_bytes": 2**16, "max_message_size": 2**16}
+    options = {"history": 1000, "history_bytes": 2**24, **bounds}
+    async with served(**options) as (server, _):  # type: ignore[arg-type]
+        async with server.hub.subscribe("/") as subscription:
+            place = subscription.place
+        for number in range(100):
+            await server.hub.publish("/", f"{number} ".ljust(10_000, "."))
+        async with trio.open_nursery() as nursery, server.hub.subscribe("/", after=place) as subscription:
+            heard = [await anext(subscription)]
+            nursery.start_soon(server.shutdown)
+            await trio.testing.wait_all_tasks_blocked()
+            heard += [message async for message in subscription]
+            assert [int(str(text).split()[0]) for text in heard] == list(range(100))
+            assert subscription.missed == 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import TypeVar
 
 __all__ = [
     "BINARY",
@@ -24,9 +25,11 @@ __all__ = [
     "data_frame",
     "encode",
     "header",
+    "is_utf8",
     "masked",
     "messages",
     "payloads",
+    "skip",
     "split",
     "xor",
 ]
@@ -74,11 +77,14 @@ def header(first: int, length: int, *, mask_bit: int = 0) -> bytes:
     return struct.pack("!BBQ", first, mask_bit | 127, length)
 
 
-SHORT_HEADERS = {first: [header(first, length) for length in range(126)] for first in (TEXT, BINARY)}
+SHORT_HEADERS = {
+    first: [header(first, length) for length in range(126)] for first in (TEXT, BINARY, 0xC1, 0xC2)
+}
+"""Of text and binary frames, plain and compressed (RFC 7692, 6.1)."""
 
 
 def data_frame(first: int, payload: bytes | bytearray) -> bytes:
-    """One final text or binary frame."""
+    """One final text or binary frame, plain or compressed."""
     length = len(payload)
     if length < 126:
         return SHORT_HEADERS[first][length] + payload
@@ -112,11 +118,11 @@ def masked(first: int, payload: bytes, mask: bytes) -> bytes:
     return header(first, len(payload), mask_bit=0x80) + mask + xor(payload, mask)
 
 
-def split(buffer: bytes, at: int) -> tuple[int, int, int] | None:
+def split(buffer: bytes, at: int, *, allowed: int = 0) -> tuple[int, int, int] | None:
     """
     Parse a server's frame that begins at ``at``: its first byte, and where its payload begins and ends.
 
-    ``None`` if the frame is not all there yet.
+    ``None`` if the frame is not all there yet. ``allowed``: the reserved bits that it may have.
 
     Raises:
         BadFrame: it is masked, uses an extension that was not negotiated, or is absurdly long.
@@ -127,7 +133,7 @@ def split(buffer: bytes, at: int) -> tuple[int, int, int] | None:
     first, second = buffer[at], buffer[at + 1]
     if second & 0x80:
         raise BadFrame("a masked frame")
-    if first & 0x70:
+    if first & 0x70 & ~allowed:
         raise BadFrame("a frame with reserved bits")
     length, body = second, at + 2
     if second >= 126:
@@ -142,7 +148,10 @@ def split(buffer: bytes, at: int) -> tuple[int, int, int] | None:
     return first, body, body + length
 
 
-def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
+Data = TypeVar("Data", bytes, memoryview)
+
+
+def payloads(frames: Data) -> Iterator[tuple[int, Data]]:
     """Take frames that :func:`encode` made apart again: the first byte and the payload of each."""
     at = 0
     while at < len(frames):
@@ -156,10 +165,34 @@ def payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
+def skip(frames: bytes, at: int, count: int) -> int:
+    """Return where the frame begins that is ``count`` frames after the one at ``at``."""
+    for _ in range(count):
+        length = frames[at + 1]
+        if length < 126:
+            at += 2 + length
+        elif length == 126:
+            at += 4 + int.from_bytes(frames[at + 2 : at + 4], "big")
+        else:
+            at += 10 + int.from_bytes(frames[at + 2 : at + 10], "big")
+    return at
+
+
 def messages(frames: bytes) -> Iterator[str | bytes]:
     """Take frames that :func:`encode` made apart again: one message a frame."""
     for first, payload in payloads(frames):
         yield payload.decode() if first == TEXT else payload
+
+
+def is_utf8(payload: bytes | bytearray) -> bool:
+    """Whether a message may be text (RFC 6455, 8.1)."""
+    if payload.isascii():
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def xor(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:

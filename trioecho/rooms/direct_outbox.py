@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import trio
 
+from trioecho.memory import Memory
 from trioecho.rooms.batch import Batch, Buffer, Encoding
-from trioecho.rooms.outbox import Outbox, Owner, State
+from trioecho.rooms.outbox import Outbox, State
+from trioecho.rooms.owner import Owner
 from trioecho.settings import Settings
 from trioecho.transport.wire import Wire
 
@@ -43,16 +45,23 @@ class DirectOutbox(Outbox):
     Until :meth:`open` batches are queued without a writer: the handshake is still being answered.
     """
 
-    __slots__ = ("_writing", "_writing_cost", "_writing_count", "wire")
+    __slots__ = ("_batches", "_writing", "_writing_cost", "_writing_count", "wire")
 
     def __init__(
-        self, owner: Owner, limits: Settings, wire: Wire, *, encoding: Encoding | None = None
+        self,
+        owner: Owner,
+        settings: Settings,
+        wire: Wire,
+        memory: Memory | None = None,
+        *,
+        encoding: Encoding | None = None,
     ) -> None:
-        super().__init__(owner, limits)
+        super().__init__(owner, settings, memory)
         self.encoding = encoding
         self.wire: Wire | None = wire
         # What the writer has taken: what it is to write, and the messages and pending bytes that these are.
         self._writing: list[Buffer] = []
+        self._batches: list[Batch] | None = None  # of which they are, so that they count as held
         self._writing_count = self._writing_cost = 0
 
     def open(self) -> None:
@@ -71,6 +80,10 @@ class DirectOutbox(Outbox):
         if self._owner is not None:
             self._owner.start_writer()
 
+    def lose(self, count: int) -> None:
+        """Take notice that so many messages can't be sent: the peer is gone, which its reader is told too."""
+        self._discarded += count
+
     def half_written(self, batch: Batch, written: int) -> None:
         """Fall behind with a batch of which the kernel took so many bytes."""
         self.fall_behind()
@@ -85,6 +98,9 @@ class DirectOutbox(Outbox):
             written -= len(buffer)
         self._writing_count = batch.count
         self._writing_cost = self.pending_bytes = left
+        if self._memory is not None:
+            batch.hold(self._memory)
+            self._batches = [batch]
 
     async def drain(self) -> None:
         """
@@ -105,24 +121,28 @@ class DirectOutbox(Outbox):
             return
         while True:
             size = batches = 0
-            if self._queue is not None and not self._writing_cost and not wire.direct:
+            waits = self._queue is not None and self._gap is None and self.past is None
+            if waits and not self._writing_cost and not wire.direct:
+                assert self._queue is not None
                 try:
                     first = await self._queue[1].receive()
                 except trio.EndOfChannel:
                     break
                 if first is not None:
                     self._write_next(first)
+                del first  # nothing is kept here while nothing comes
             while size < WRITE_BYTES and batches < WRITE_BATCHES and len(self._writing) < WRITE_BUFFERS:
-                batch = self._take_one()
+                batch = self._take_next()
                 if batch is None:
                     break
                 self._write_next(batch)
                 size += batch.cost
                 batches += 1
+            batch = None
             if not self._writing_cost:
                 break
             await wire.write(self._writing)
-            self._writing = []
+            self._writing, self._batches = [], None
             count, cost = self._writing_count, self._writing_cost
             self._writing_count = self._writing_cost = 0
             self._taken(count, cost)
@@ -132,6 +152,9 @@ class DirectOutbox(Outbox):
 
     def _write_next(self, batch: Batch) -> None:
         self._writing += batch.buffers(self.encoding)
+        if self._batches is None:
+            self._batches = []
+        self._batches.append(batch)
         self._writing_count += batch.count
         self._writing_cost += batch.cost
 
@@ -141,6 +164,7 @@ class DirectOutbox(Outbox):
         if self.state is State.CLOSED:
             self.wire = None
             self._writing = []  # a new one: a writer that is busy has the other still
+            self._batches = None
 
     @property
     def unsent(self) -> int:

@@ -15,6 +15,7 @@ from collections import deque
 
 import trio
 
+from trioecho.memory import Memory
 from trioecho.rooms.batch import Batch
 
 __all__ = ["Inbox"]
@@ -25,15 +26,18 @@ class Inbox:
     The queue between publishers and one broadcaster.
 
     It takes batches as long as fewer than ``limit`` bytes wait, so one batch may go over it; after that,
-    publishers wait in a line.
+    publishers wait in a line. What comes when a sixteenth of that is waiting is counted in ``memory``.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, memory: Memory | None = None) -> None:
         self._limit = limit
+        self._much = limit // 16
+        self._memory = memory
         self._batches: deque[Batch] = deque()
         self._bytes = 0
         self._line = trio.lowlevel.ParkingLot()
         self._sleeper: trio.lowlevel.Task | None = None  # the broadcaster, while there is nothing to do
+        self._failure: Exception | None = None  # what the broadcaster is to fail with
         self._closed = False
         self._arrived = self._delivered = 0
         # Who waits until so many batches have been delivered, in order.
@@ -45,8 +49,28 @@ class Inbox:
 
         A checkpoint only if it has to wait. If cancelled, the batch was not taken.
         """
+        if self._line or self._bytes >= self._much:
+            if self._memory is not None:
+                batch.hold(self._memory)
+            if self._line or self._bytes >= self._limit:
+                await self._line.park()
+        return self._put(batch)
+
+    def put_nowait(self, batch: Batch) -> bool:
+        """
+        Put a batch in, and return whether it was taken; a closed inbox takes none.
+
+        Raises:
+            trio.WouldBlock: it is full, or others wait.
+
+        """
         if self._line or self._bytes >= self._limit:
-            await self._line.park()
+            raise trio.WouldBlock
+        if self._bytes >= self._much and self._memory is not None:
+            batch.hold(self._memory)
+        return self._put(batch)
+
+    def _put(self, batch: Batch) -> bool:
         if self._closed:
             return False
         self._batches.append(batch)
@@ -58,13 +82,29 @@ class Inbox:
         self.admit()
         return True
 
+    @property
+    def asleep(self) -> bool:
+        """Whether nothing is in here, nobody waits to bring more, and the broadcaster waits for it."""
+        return self._sleeper is not None and not self._line
+
+    def fail(self, error: Exception) -> None:
+        """Let the broadcaster, which is asleep, fail with this error."""
+        assert self._sleeper is not None
+        self._failure = error
+        trio.lowlevel.reschedule(self._sleeper)
+        self._sleeper = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is delivered that was brought, and nobody waits to bring more."""
+        return self._closed or (self._delivered >= self._arrived and not self._line)
+
     async def flush(self) -> None:
         """Wait until everything is delivered that is in here, or in the line before the caller."""
         if self._line:
             await self._line.park()
             self.admit()
-        if self._closed or self._delivered >= self._arrived:
-            await trio.lowlevel.checkpoint()
+        if self.idle:
             return
         delivered = trio.Event()
         self._waiting.append((self._arrived, delivered))
@@ -82,6 +122,8 @@ class Inbox:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(wake)
+        if self._failure is not None:
+            raise self._failure
 
     def take(self) -> Batch | None:
         """Take the oldest batch, if there is one; after the last, call :meth:`admit`."""

@@ -9,6 +9,10 @@ An outbox has four states, and only ever moves down this list or between the fir
 - ``DRAINING``: it takes no more; what is queued is still delivered.
 - ``CLOSED``: it takes no more, and what was queued is forgotten and counted as unsent.
 
+A member that understands it is told, in their place, how many messages were dropped. And one that comes back
+to a place in the past gets the first part of it in its queue; the rest follows when the queue is empty,
+before the outbox takes anything else.
+
 The channel is made with the first batch that has to wait, because an idle client should cost little memory.
 It has no bound in batches; the outbox bounds it in bytes, which is what memory is made of. What is counted
 for a batch is what it costs to hold it once, so a crowd of slow clients that wait for the same batches holds
@@ -23,15 +27,19 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import Protocol
 
 import trio
 
 from trioecho.disconnect import FULL, Disconnect
+from trioecho.memory import Memory
 from trioecho.rooms.batch import Batch, Encoding
+from trioecho.rooms.news import News
+from trioecho.rooms.notice import Notice, Tell
+from trioecho.rooms.owner import Owner
+from trioecho.rooms.unqueued import Unqueued
 from trioecho.settings import Settings
 
-__all__ = ["Outbox", "Owner", "State"]
+__all__ = ["Outbox", "State"]
 
 
 class State(Enum):
@@ -43,67 +51,67 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Owner(Protocol):
-    """What an outbox needs of the one it belongs to. None of these waits."""
-
-    def start_writer(self) -> None:
-        """Start a task that runs :meth:`DirectOutbox.drain`; never called for an outbox without a wire."""
-
-    def on_first_drop(self) -> None:
-        """The first message was dropped."""
-
-    def disconnect(self, why: Disconnect) -> None:
-        """Disconnect the client."""
-
-    def on_space(self) -> None:
-        """There is space again in an outbox that was full."""
-
-
 class Outbox:
     """
-    The queue of ``owner``, which takes its batches with :meth:`receive`.
+    The queue of ``owner``, which takes its batches with :meth:`receive`; ``memory`` counts what waits.
 
-    It never holds more than ``max_pending_bytes``, or one batch: an empty outbox takes any batch.
+    It never holds more than ``max_pending_bytes``, or one batch: an empty outbox takes any batch. A notice of
+    what was dropped may come on top.
 
     Attributes:
         state: one of four, above.
         encoding: in which form a fan-out writes batches; ``None`` (frames) also if it only queues them.
+        context: ``None`` if nothing is compressed for it; else the number of the beginning of its room's
+            :class:`~trioecho.rooms.compression.Context` that it is in step with, or 0.
         pending_bytes: what waits: queued, or being written.
         full_since: when the outbox was first full (trio time); ``None`` once it has caught up, which is
             when everything has been taken that was pending then.
         sent, dropped: messages that were taken, and that were dropped by policy.
+        tell: how to tell the owner what was dropped; ``None``: it is not told.
+        past: gives what is not queued yet of what comes before all that is fanned out, and says its place.
 
     """
 
     __slots__ = (
-        "_caught_up",
+        "_changed",
         "_discarded",
-        "_limits",
+        "_gap",
+        "_memory",
         "_owner",
         "_queue",
+        "_settings",
         "_to_catch_up",
+        "context",
         "dropped",
         "encoding",
         "full_since",
+        "past",
         "pending_bytes",
         "sent",
         "state",
+        "tell",
     )
 
-    def __init__(self, owner: Owner, limits: Settings) -> None:
+    def __init__(self, owner: Owner, settings: Settings, memory: Memory | None = None) -> None:
         self.state = State.QUEUEING
         self.encoding: Encoding | None = None
+        self.context: int | None = None
         self.pending_bytes = self.sent = self.dropped = self._discarded = 0
         self.full_since: float | None = None
         self._to_catch_up = 0
-        self._limits = limits
+        self._settings = settings
+        self._memory = memory
         # Let go when it is closed: the two point at each other, and must not wait for the cyclic collector.
         self._owner: Owner | None = owner
         # What comes through it is a batch, or None to wake the receiver without one.
         self._queue: (
             tuple[trio.MemorySendChannel[Batch | None], trio.MemoryReceiveChannel[Batch | None]] | None
         ) = None
-        self._caught_up: trio.Event | None = None
+        self._changed: trio.Event | None = None
+        self.tell: Tell | None = None
+        self.past: Unqueued | None = None
+        # What was dropped and is not told yet: before all that is queued, or with drop-newest after it.
+        self._gap: Notice | None = None
 
     def enqueue(self, batch: Batch) -> bool:
         """
@@ -114,20 +122,38 @@ class Outbox:
         """
         if self.state is not State.QUEUEING:
             return True
-        if self.pending_bytes and self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
+        if self.pending_bytes and self.pending_bytes + batch.cost > self._settings.max_pending_bytes:
             return self._at_the_bound(batch)
-        self._append(batch)
+        self.append(batch)
         return True
 
-    def _append(self, batch: Batch) -> None:
+    def append(self, batch: Batch) -> None:
+        """Queue a batch, whatever the bound."""
         if self._queue is None:
             self._queue = trio.open_memory_channel[Batch | None](math.inf)
+        if self._gap is not None and self._settings.when_slow == "drop-newest":
+            self._queue[0].send_nowait(self._gap)
+            self._gap = None
+        if self._memory is not None:
+            batch.hold(self._memory)
         self._queue[0].send_nowait(batch)
         self.pending_bytes += batch.cost
 
+    def _drop(self, batch: Batch) -> None:
+        self.dropped += batch.count
+        if isinstance(batch, News):
+            batch.on_lost(self)
+        elif self.tell is not None:
+            if self._gap is None:
+                self._gap = Notice(self.tell)
+                self.pending_bytes += self._gap.cost
+            self._gap.add(batch)
+
     def _at_the_bound(self, batch: Batch) -> bool:
-        policy = self._limits.when_slow
+        policy = self._settings.when_slow
         if policy == "wait":
+            if self._memory is not None:
+                batch.hold(self._memory)  # the room keeps it
             if self.full_since is None:
                 self.full_since = trio.current_time()
                 self._to_catch_up = self.pending_bytes
@@ -138,17 +164,30 @@ class Outbox:
         if not self.dropped and self._owner is not None:
             self._owner.on_first_drop()
         if policy == "drop-oldest":
-            while self.pending_bytes + batch.cost > self._limits.max_pending_bytes:
+            while self.pending_bytes + batch.cost > self._settings.max_pending_bytes:
                 oldest = self._take_one()
                 if oldest is None:
                     break
                 self.pending_bytes -= oldest.cost
-                self.dropped += oldest.count
+                self._drop(oldest)
             else:
-                self._append(batch)
+                self.append(batch)
                 return True
-        self.dropped += batch.count
+        self._drop(batch)
         return True
+
+    def _take_next(self) -> Batch | None:
+        """Take what is to be written next, if there is anything."""
+        batch = None
+        if self._gap is None or self._settings.when_slow == "drop-newest":
+            batch = self._take_one()
+        if batch is None:
+            batch, self._gap = self._gap, None
+        if batch is None and self.past is not None:
+            batch = self.past()
+            if batch is not None:
+                self.pending_bytes += batch.cost
+        return batch
 
     def _take_one(self) -> Batch | None:
         if self._queue is None:
@@ -168,6 +207,11 @@ class Outbox:
         If cancelled, nothing was taken.
 
         """
+        if self._gap is not None or self.past is not None:
+            await trio.lowlevel.checkpoint()
+            if (following := self._take_next()) is not None:
+                self._taken(following.count, following.cost)
+                return following
         if self._queue is None:
             self._queue = trio.open_memory_channel[Batch | None](math.inf)
             if self.state is not State.QUEUEING:
@@ -192,15 +236,24 @@ class Outbox:
                 self._owner.on_space()
             if self._to_catch_up <= 0:
                 self.full_since = None
-        if not self.pending_bytes and self._caught_up is not None:
-            self._caught_up.set()
+        if self._changed is not None:
+            self._changed.set()
+
+    @property
+    def owes(self) -> bool:
+        """Whether something is still to be written."""
+        return (self.pending_bytes > 0 or self.past is not None) and self.state is not State.CLOSED
 
     async def wait_caught_up(self) -> None:
         """Wait until nothing is pending, or the outbox is closed."""
-        while self.pending_bytes and self.state is not State.CLOSED:
-            if self._caught_up is None or self._caught_up.is_set():
-                self._caught_up = trio.Event()
-            await self._caught_up.wait()
+        while self.owes:
+            await self.wait_taken()
+
+    async def wait_taken(self) -> None:
+        """Wait until something of what is pending has been taken, or the outbox is closed."""
+        if self._changed is None or self._changed.is_set():
+            self._changed = trio.Event()
+        await self._changed.wait()
 
     def disconnect(self, why: Disconnect, batch: Batch) -> None:
         """Disconnect the client, which is too slow for ``batch``; the batch counts as unsent."""
@@ -226,14 +279,20 @@ class Outbox:
         self.state = State.CLOSED
         if self._queue is not None:
             self._queue[0].close()
-        while (batch := self._take_one()) is not None:
+        self.past = None
+        while (batch := self._take_next()) is not None:
             self.pending_bytes -= batch.cost
             self._discarded += batch.count
-        if self._caught_up is not None:
-            self._caught_up.set()
+        if self._changed is not None:
+            self._changed.set()
         owner, self._owner = self._owner, None
         if self.full_since is not None and owner is not None:
             owner.on_space()
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whose it is; ``None`` once it is closed."""
+        return self._owner
 
     @property
     def unsent(self) -> int:
