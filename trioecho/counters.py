@@ -22,9 +22,9 @@ class Histogram:
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
+        self.bounds: Sequence[float] = bounds
+        self.counts: list[int] = [0] * (len(bounds) + 1)
+        self.total: float = 0.0
 
     def add(self, value: float) -> None:
         """Count a value, in a third of a microsecond."""
@@ -51,6 +51,19 @@ class Counters:
             shutting down or the client's connection was being closed.
         messages_unsent: messages that were still pending when their client left, likewise.
         messages_late: messages that came when the server had begun to shut down, and were not taken.
+        messages_out_of_step: messages sent plain to clients that can inflate, because they had missed one
+            that the compressed form refers back to; one for each client.
+        messages_unable: messages sent plain to subscribers that cannot inflate, while others in their room
+            can; likewise.
+        contexts_begun: how often a room began to compress without a past.
+        compression_bytes_in, compression_bytes_out: what was compressed, before and after, each message once
+            for each form in which it is needed.
+        compression_seconds: how long that took, with what other tasks did meanwhile.
+        inflated_bytes: what clients had compressed, inflated; those of a client are added when it leaves.
+        messages_missed: messages that a client who came back was to get, and that were forgotten by then,
+            likewise.
+        places_unknown: clients who came back to a place that is none of their room's any more, so that nobody
+            knows how many messages they missed.
         batch_messages: how many messages were fanned out together.
         fan_out_seconds: how long a fan-out took, without the wait for the slow.
         loop_lag: how late the event loop ran what was due (seconds); measured only for ``/metrics``.
@@ -66,8 +79,17 @@ class Counters:
     messages_unsent: int = 0
     messages_late: int = 0
     messages_discarded: int = 0
+    messages_missed: int = 0
+    places_unknown: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    messages_out_of_step: int = 0
+    messages_unable: int = 0
+    contexts_begun: int = 0
+    compression_bytes_in: int = 0
+    compression_bytes_out: int = 0
+    compression_seconds: float = 0.0
+    inflated_bytes: int = 0
     batch_messages: Histogram = field(default_factory=lambda: Histogram(SIZES))
     fan_out_seconds: Histogram = field(default_factory=lambda: Histogram(FAST))
     loop_lag: Histogram = field(default_factory=lambda: Histogram(FAST))

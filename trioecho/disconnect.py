@@ -36,10 +36,15 @@ def client_closed(code: int, reason: str | None) -> Disconnect:
 
 LOST = Disconnect("lost", NO_CLOSE_FRAME, "the connection ended without a close frame")
 SLOW = Disconnect("slow", 1008, "too slow: held its room for longer than the stall limit")
+OVER_RATE = Disconnect("over-rate", 1008, "sent more than its rate allows")
+NEVER_KEPT_UP = Disconnect("never-kept-up", 1008, "too slow: has not kept up since it came, so nobody waits")
+SLOW_AGAIN = Disconnect("slow-again", 1008, "too slow: disconnected for that lately, so nobody waits again")
+OVER_SHARE = Disconnect("stall-share", 1008, "too slow: its room has waited for its share of the time")
 FULL = Disconnect("full", 1008, "too slow: more bytes pending than allowed")
 DEAD = Disconnect("dead", NO_CLOSE_FRAME, "no sign of life after a ping")
 BUG = Disconnect("bug", 1011, "the server failed")
 SHUTDOWN = Disconnect("shutdown", 1001, "the server is shutting down", polite=True)
+DRAINED = Disconnect("drained", 1012, "the server restarts: connect again", polite=True)
 ABORTED = Disconnect("aborted", NO_CLOSE_FRAME, "did not take the rest or answer before the shutdown timeout")
 CANCELLED = Disconnect("cancelled", NO_CLOSE_FRAME, "the server was cancelled")
 UNTAKEN = Disconnect(
@@ -47,6 +52,15 @@ UNTAKEN = Disconnect(
     NO_CLOSE_FRAME,
     "did not take the answer to its handshake before the handshake timeout",
 )
+FINISHED = Disconnect("finished", 1000, "the conversation is over", polite=True)
+HOOK_FAILED = Disconnect("hook-failed", 1011, "the application failed")
+HOOK_TIMEOUT = Disconnect("hook-timeout", 1011, "the application took too long")
 NOT_ALLOWED = Disconnect("not-allowed", 1008, "not allowed to publish in this room")
+UNFINISHED = Disconnect("message-timeout", 1008, "the message did not arrive in time")
+OVER_MEMORY = Disconnect("over-memory", 1013, "the server holds too much for its clients: try again later")
+
+TOO_SLOW = frozenset({SLOW, NEVER_KEPT_UP, SLOW_AGAIN, OVER_SHARE, FULL, OVER_MEMORY})
+"""The reasons of those who do not take what they get."""
+
 EXPIRED = Disconnect("expired", 4401, "the token has expired")
 TOO_BIG = Disconnect("too-big", 1009, "the message is larger than allowed")

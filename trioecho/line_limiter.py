@@ -17,8 +17,8 @@ from trioecho.log import log_event, logger
 
 __all__ = ["LINES_PER_SECOND", "LineLimiter"]
 
-LINES_PER_SECOND = 20
-"""Enough to see what goes on, and 1.7 million lines a day of each kind at worst."""
+LINES_PER_SECOND = 100
+"""Enough to see what goes on, and some 20 KB a second of each kind at worst."""
 
 SECOND = 1.0
 """How long one count is kept (seconds)."""

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 __all__ = ["log_event", "logger"]
 
 logger = logging.getLogger("trioecho")
+
+PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""What needs no quotes: printable ASCII without a space, a quotation mark, an equals sign or a backslash."""
 
 LONGEST_VALUE = 200
 """A longer value is cut (characters): what a client chose must not fill the log."""
@@ -44,5 +48,4 @@ def _readable(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
-    return text if plain else json.dumps(text)
+    return text if PLAIN.fullmatch(text) else json.dumps(text)

@@ -16,13 +16,16 @@ from urllib.parse import urlsplit
 
 from trioecho.limits import LONGEST_WAIT
 from trioecho.options import Option, OptionError
+from trioecho.rates import Rate
 
 __all__ = [
     "TOKEN_CHARACTERS",
     "Choice",
     "File",
+    "RateOf",
     "Seconds",
     "Secret",
+    "Share",
     "Size",
     "Switch",
     "Text",
@@ -124,6 +127,35 @@ class Seconds(Option):
         raise OptionError(
             name, f"must be {zero}seconds from {self.low:g} to {self.high:g}, not {shown(value)}"
         )
+
+
+@dataclass(frozen=True)
+class RateOf(Option):
+    """A rate: so much in a time, and so much at once; of bytes if ``sizes``. Or ``None``."""
+
+    metavar: str = "RATE"
+    sizes: bool = False
+
+    def check(self, name: str, value: Any) -> Rate | None:
+        """Take a :class:`Rate`, or text that can be parsed as one."""
+        if value is None or isinstance(value, Rate):
+            return value
+        if not isinstance(value, str):
+            raise OptionError(name, f"must be a rate as text, not {shown(value)}")
+        return Rate.parse(value, option=name, sizes=self.sizes)
+
+
+@dataclass(frozen=True)
+class Share(Option):
+    """A part of something, from 0 (nothing) to 1 (all)."""
+
+    metavar: str = "SHARE"
+
+    def check(self, name: str, value: Any) -> float:
+        """Take a number from 0 to 1."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+            return value
+        raise OptionError(name, f"must be a number from 0 to 1, not {shown(value)}")
 
 
 @dataclass(frozen=True)

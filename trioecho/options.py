@@ -44,12 +44,14 @@ class Option:
         metavar: what stands for its value in the help; empty for a switch.
         unit: what its number counts; empty if it is no number.
         flag: its name on the command line, where that is not the field's (``subprotocol``, given repeatedly).
+        variable: its environment variable, where that does not follow from its name.
 
     """
 
     help: str
     metavar: str = ""
     flag: str = ""
+    variable: str = ""
 
     unit: ClassVar[str] = ""
 

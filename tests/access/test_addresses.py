@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from trioecho.access.addresses import AddressTable, OverLimit, address_key
-from trioecho.access.rates import Rate
+from trioecho.rates import Rate
 
 KEYS = [
     ("192.0.2.1", "192.0.2.1"),

@@ -17,9 +17,9 @@ from trioecho.access.identity import Identity, Refusal
 from trioecho.access.jwt import Verifier
 from trioecho.access.origins import Origins
 from trioecho.access.presented import BadToken, offered_subprotocols
-from trioecho.access.rates import Rate
 from trioecho.access.tokens import TokenTable
 from trioecho.options import OptionError
+from trioecho.rates import Rate
 from trioecho.settings import Access
 
 ADA = "b68a1c59f3c2a7e51d04"
@@ -86,12 +86,12 @@ names = st.sampled_from(["authorization", "cookie", "sec-websocket-protocol", "o
     host=st.one_of(st.none(), origins),
     allow=st.booleans(),
 )
-async def test_a_request_is_let_in_or_refused(
+def test_a_request_is_let_in_or_refused(
     headers: list[tuple[str, str]], query: str, host: str | None, allow: bool
 ) -> None:
     options = Access(token={"ada": ADA}, token_cookie="session", allow_query_token=allow)
     request = asked(f"/room?{query}", *headers, host=host)
-    found = await Gate(options, loopback=True).authorize(request)
+    found = Gate(options, loopback=True).judge(request)
     assert isinstance(found, (Identity, Refusal))
     assert ADA not in repr(found)
     assert not [name for name in offered_subprotocols(request) if name.lower().startswith("bearer.")]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
 from helpers.http_client import Received, asking, curl, fetch, head_of, http_url, needs_curl
-from helpers.memory_listener import MemoryListener
+from helpers.memory_listener import LockstepListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
 
@@ -172,16 +173,16 @@ async def test_who_asks_for_what_there_is_not_may_go_on(misdeed: str) -> None:
 async def test_a_silent_connection_is_closed_after_a_while_without_a_word(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    listener = MemoryListener()
+    listener = LockstepListener()
     await nursery.start(partial(serve, listeners=[listener]))
-    stream = await listener.connect()
+    stream = await listener.open()
     await stream.send_all(head_of(headers=WANT_JSON))
     assert b" 200 OK" in await stream.receive_some()
     began = trio.current_time()
     assert await stream.receive_some() == b""
     assert trio.current_time() - began == pytest.approx(75)
     # One that has begun to speak gets an answer, and sooner.
-    stream = await listener.connect()
+    stream = await listener.open()
     await stream.send_all(head_of(headers=WANT_JSON) + b"GET /")
     assert b" 200 OK" in await stream.receive_some()
     began = trio.current_time()
@@ -193,7 +194,7 @@ async def test_the_figures_of_a_room_add_up() -> None:
     async with serving(to="everyone") as server:
         empty = await fetch(server.url, "/room", headers=WANT_JSON)
         assert empty.headers["cache-control"] == "no-store" and empty.headers["vary"] == "Accept"
-        zero = dict.fromkeys(
+        zero: dict[str, Any] = dict.fromkeys(
             [
                 "subscribers",
                 "websocket",
@@ -206,7 +207,9 @@ async def test_the_figures_of_a_room_add_up() -> None:
             ],
             0,
         )
-        assert empty.value == {"room": "/room", "to": "everyone", "when_slow": "wait", **zero}
+        zero["members"] = {"named": 0, "unnamed": 0, "here": []}
+        nothing = {"place": None, "compression": None}
+        assert empty.value == {"room": "/room", "to": "everyone", "when_slow": "wait", **nothing, **zero}
         async with (
             joined(server.url, b"/room") as one,
             joined(server.url, b"/room") as other,
@@ -220,9 +223,11 @@ async def test_the_figures_of_a_room_add_up() -> None:
             await anext(subscription)
             await events.read_until(b"data: \n\n")
             found = (await fetch(server.url, "/room", headers=WANT_JSON)).value
-            here = {"subscribers": 4, "websocket": 2, "events": 1, "application": 1}
+            here: dict[str, Any] = {"subscribers": 4, "websocket": 2, "events": 1, "application": 1}
+            here["members"] = {"named": 0, "unnamed": 4, "here": []}
             passed = {"messages": 2, "bytes": 2 + 5 + 2}
-            assert found == {**empty.value, **here, **passed}
+            assert str(found.pop("place")).endswith(f"-{found['messages']}")
+            assert found | {"place": None} == {**empty.value, **here, **passed}
 
 
 async def test_health_and_readiness_through_a_crowd_and_a_shutdown() -> None:

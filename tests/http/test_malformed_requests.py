@@ -15,7 +15,7 @@ import pytest
 import trio
 import trio.testing
 from helpers.http_client import asking
-from helpers.memory_listener import MemoryListener
+from helpers.memory_listener import LockstepListener
 from helpers.raw_peer import TEXT, joined
 from helpers.server import unharmed
 from hypothesis import given, settings
@@ -212,12 +212,12 @@ def test_no_bytes_crash_it_hang_it_or_reach_a_room(
 
 async def _hold_a_conversation(data: bytes, cuts: list[tuple[int, float]]) -> None:
     """Say ``data``, in pieces and with pauses, and hear what comes until the server has had enough."""
-    listener = MemoryListener()
+    listener = LockstepListener()
     async with trio.open_nursery() as nursery:
         server = await nursery.start(partial(serve, listeners=[listener]))
         heard = bytearray()
         async with server.hub.subscribe("/"):
-            stream = await listener.connect()
+            stream = await listener.open()
 
             async def speak() -> None:
                 rest = data

@@ -41,7 +41,8 @@ async def reject(request: bytes) -> None:
     await client.send_all(request + BEHIND)
     exchange = Exchange(server, Settings())
     try:
-        received = await exchange.receive(1.0)
+        with trio.CancelScope() as scope:
+            received = await exchange.receive(scope, 60.0)
         assert received is not None
         await received.read()
     except HTTPError as refused:

@@ -56,7 +56,8 @@ def left_behind() -> list[object]:
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_request_that_ends_badly_leaves_nothing_behind(end: str, reset: bool) -> None:
     before = len(left_behind())
-    limits = {"handshake_timeout": 0.3, "max_message_size": 65_000, "max_pending_bytes": 2**17}
+    times = {"handshake_timeout": 0.3, "message_timeout": 0.3}
+    limits = {**times, "max_message_size": 65_000, "max_pending_bytes": 2**17}
     async with serving(token={"ada": "secret"}, **limits) as server:  # type: ignore[arg-type]
         for _ in range(3):
             async with asking(server.url) as peer:

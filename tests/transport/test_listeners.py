@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import trio
 
 from trioecho.protocol.url import parse_address
-from trioecho.transport.listeners import open_listeners, url_of
+from trioecho.transport.listener_url import url_of
+from trioecho.transport.listeners import open_listeners
+from trioecho.transport.unix_listener import open_unix_listener
 
 
 async def test_a_rooms_name_goes_right_behind_the_url_of_a_unix_socket(tmp_path: Path) -> None:
@@ -21,6 +24,15 @@ async def test_a_rooms_name_goes_right_behind_the_url_of_a_unix_socket(tmp_path:
         assert url_of(listener) == f"ws+unix:{path}:/"
         address = parse_address(f"{url_of(listener)}news")
         assert (address.unix, address.resource) == (str(path), "/news")
+
+
+async def test_a_unix_socket_that_was_handed_over_has_the_url_it_is_reached_by(tmp_path: Path) -> None:
+    """As a worker has it: a descriptor, of which the kernel knows only the name it had at first."""
+    path = str(tmp_path / "echo.sock")
+    async with open_unix_listener(path) as listener:
+        handed = socket.socket(fileno=os.dup(listener.listener.socket.fileno()))
+        async with trio.SocketListener(trio.socket.from_stdlib_socket(handed)) as theirs:
+            assert url_of(listener) == url_of(theirs) == f"ws+unix:{path}:/"
 
 
 class Resolver(trio.abc.HostnameResolver):

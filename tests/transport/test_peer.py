@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 import pytest
@@ -32,6 +33,17 @@ async def test_over_tcp_it_is_the_address() -> None:
     async with listener, await trio.open_tcp_stream(host, port) as client:
         async with unlayered(await listener.accept()) as server:
             assert await resolve_peer(server) == Peer(*client.socket.getsockname()[:2])
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+async def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() -> None:
+    # systemd's sockets are for both (BindIPv6Only=).
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
+        both.setblocking(False)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(both.dup()))
+        async with listener, await trio.open_tcp_stream("127.0.0.1", both.getsockname()[1]) as client:
+            async with unlayered(await listener.accept()) as server:
+                assert await resolve_peer(server) == Peer(*client.socket.getsockname()[:2])
 
 
 async def test_without_an_address_it_is_what_it_is() -> None:

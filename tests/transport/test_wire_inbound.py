@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 import trio
 import trio.testing
+from helpers.bombs import empty_blocks
 from helpers.streams import lockstep, memory, open_wire
 from helpers.traffic import masked
 
 from trioecho.protocol import frames
+from trioecho.protocol.inflater import INPUT_WORK, SLICE_WORK
 
 
 async def _fail(*_: object) -> None:
@@ -36,6 +38,52 @@ async def test_messages_go_to_the_room_and_control_frames_to_the_library_in_thei
         while data := await wire.receive_some():
             order.append(data)
         assert order == ["one", sent[1], b"two", sent[3]]
+
+
+async def test_who_brings_much_at_once_has_it_decoded_in_turn() -> None:
+    """However few messages that are: one of a MiB makes as much work as ten thousand small ones."""
+    async with memory() as (near, far):
+        order: list[str] = []
+
+        async def publish(frames_: list[bytes]) -> None:
+            order.extend(["message"] * len(frames_))
+
+        async def take_turn() -> None:
+            order.append("turn")
+            await trio.lowlevel.checkpoint()
+
+        wire = open_wire(near, publish=publish, take_turn=take_turn)
+        for size in (100, 100, 200_000, 100):
+            await far.send_all(masked(0x82, bytes(size)))
+            with trio.move_on_after(0.01):
+                await wire.receive_some()
+        assert order[:2] == ["message"] * 2
+        # Four reads of 64 KiB, of which the last has little, and then the message.
+        assert order[2:] == ["turn"] * 3 + ["message"] * 2
+
+
+async def test_a_message_that_takes_long_to_inflate_is_inflated_in_turn(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Nothing more need come: the last message of a read goes on by itself."""
+    async with memory() as (near, far):
+        order: list[str] = []
+
+        async def publish(frames_: list[bytes]) -> None:
+            order.extend(["message"] * len(frames_))
+
+        async def take_turn() -> None:
+            order.append("turn")
+            await trio.lowlevel.checkpoint()
+
+        wire = open_wire(near, publish=publish, take_turn=take_turn, compressed=True)
+        sent = empty_blocks(32_000)
+        await far.send_all(masked(0xC2, sent))
+        with trio.move_on_after(0.01):
+            await wire.receive_some()
+        turns = len(sent) * INPUT_WORK // SLICE_WORK
+        assert order[:turns] == ["turn"] * turns
+        assert order.count("message") == 1
 
 
 async def test_a_room_that_is_full_keeps_the_client_from_being_read() -> None:

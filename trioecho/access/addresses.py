@@ -1,14 +1,15 @@
-"""How many connections each address has, and how fast it makes new ones; bounded in memory."""
+"""How many connections each address has, and how much it does in a time; bounded in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Literal
 
 import trio
 
-from trioecho.access.rates import Rate, TokenBucket
+from trioecho.rates import Rate, TokenBucket
 
 __all__ = ["AddressTable", "OverLimit", "address_key"]
 
@@ -24,12 +25,13 @@ TRY_AGAIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OverLimit:
-    """A connection is over a limit of its address; ``retry_after`` are seconds, at least above 0."""
+    """Something is over a limit of its address: which one, and the seconds to wait, above 0."""
 
-    reason: Literal["address-connections", "address-rate"]
+    reason: str
     retry_after: float
 
 
+@lru_cache(4096)
 def address_key(host: str | None) -> str | None:
     """
     Return what counts as one address: an IPv4 address, or the first 64 bits of an IPv6 address.
@@ -67,6 +69,9 @@ class AddressTable:
     Args:
         max_connections: connections an address may have at one time. ``None``: any number.
         rate: new connections an address may make. ``None``: any number.
+        key: what counts as one address, given a host; ``None`` is not counted. With another, it is a table of
+            something else.
+        reason: what it is called when an address is over that rate.
         max_idle: addresses without a connection to remember.
 
     """
@@ -76,9 +81,13 @@ class AddressTable:
         *,
         max_connections: int | None = None,
         rate: Rate | None = None,
+        key: Callable[[str | None], str | None] = address_key,
+        reason: str = "address-rate",
         max_idle: int = MAX_IDLE,
     ) -> None:
         self._max_connections = max_connections
+        self._key = key
+        self._reason = reason
         self._rate = rate
         self._max_idle = max_idle
         self._active: dict[str, _Entry] = {}
@@ -88,21 +97,29 @@ class AddressTable:
         """How many addresses are remembered."""
         return len(self._active) + len(self._idle)
 
-    def connect(self, host: str | None) -> OverLimit | None:
+    def count(self, host: str | None, amount: float = 1) -> OverLimit | None:
+        """Count what happens and is over: so much of the rate. Over it, count nothing and return that."""
+        over = self.connect(host, amount)
+        if over is None:
+            self.disconnect(host)
+        return over
+
+    def connect(self, host: str | None, amount: float = 1) -> OverLimit | None:
         """
         Count a new connection, unless it is over a limit: then return which, and count nothing.
 
-        After ``None``, :meth:`disconnect` must be called once when the connection has ended.
+        It takes ``amount`` of the rate. After ``None``, :meth:`disconnect` must be called once when the
+        connection has ended.
         """
         self._expire()
-        key = address_key(host)
+        key = self._key(host)
         if key is None or (self._max_connections is None and self._rate is None):
             return None
         entry = self._active.get(key) or self._idle.get(key) or _Entry(self._rate)
         if self._max_connections is not None and entry.connections >= self._max_connections:
             return OverLimit("address-connections", TRY_AGAIN)
-        if entry.bucket is not None and (wait := entry.bucket.take()):
-            return OverLimit("address-rate", wait)
+        if entry.bucket is not None and (wait := entry.bucket.take(amount)):
+            return OverLimit(self._reason, wait)
         entry.connections += 1
         self._idle.pop(key, None)
         self._active[key] = entry
@@ -110,7 +127,7 @@ class AddressTable:
 
     def disconnect(self, host: str | None) -> None:
         """Count the end of a connection that was counted."""
-        key = address_key(host)
+        key = self._key(host)
         entry = None if key is None else self._active.get(key)
         if key is None or entry is None:
             return

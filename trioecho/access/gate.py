@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import trio
-
 from trioecho.access.hosts import Hosts
 from trioecho.access.identity import ANYONE, Identity, Refusal
 from trioecho.access.origins import Origins
@@ -39,11 +37,7 @@ UNKNOWN = Refusal(401, "The token is not known here.", (INVALID_TOKEN,))
 
 
 class Authorize(Protocol):
-    """
-    Says who a request is from, or refuses it.
-
-    An application may hand in its own, and ask a gate from it.
-    """
+    """Says who a request is from, or refuses it: an application's own answer, in the place of the options."""
 
     async def __call__(self, request: Request, /) -> Identity | Refusal:
         """
@@ -101,9 +95,8 @@ class Gate:
                     errors.append(error)
         return errors
 
-    async def authorize(self, request: Request, /) -> Identity | Refusal:
-        """Return whose request it is, or why it is refused; see :class:`Authorize`. A checkpoint."""
-        await trio.lowlevel.checkpoint()
+    def judge(self, request: Request) -> Identity | Refusal:
+        """Return whose request it is, or why it is refused."""
         return self._hosts.check(request) or self._origins.check(request) or self._identify(request)
 
     def _identify(self, request: Request) -> Identity | Refusal:
@@ -143,7 +136,7 @@ def _verifier(options: Access) -> Verifier:
         if (error.name or "").partition(".")[0] not in ("jwt", "cryptography"):
             raise
         option = "jwt_key_file" if options.jwt_jwks_file is None else "jwt_jwks_file"
-        raise OptionError(option, "needs PyJWT: pip install trioecho[jwt]") from None
+        raise OptionError(option, "needs PyJWT: pip install 'PyJWT[crypto]'") from None
     return Verifier(
         key_file=options.jwt_key_file,
         jwks_file=options.jwt_jwks_file,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from trioecho.access.identity import Refusal
@@ -21,6 +22,9 @@ __all__ = ["Authority", "Hosts", "asked_host", "parse_authority"]
 
 MAX_AUTHORITY_BYTES = 300
 """The longest name in DNS has 253 characters; a port comes on top."""
+
+KEPT = 512
+"""Clients ask for the same few hosts again and again: of so many it is kept what they are."""
 
 AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_-][a-z0-9._-]*)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -35,21 +39,29 @@ class Authority:
     @property
     def loopback(self) -> bool:
         """Whether the host is the machine itself: ``localhost``, a name below it, or a loopback address."""
-        if self.host == "localhost" or self.host.endswith(".localhost"):  # RFC 6761, 6.3
-            return True
-        try:
-            address = ip_address(self.host)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return address.is_loopback
+        return _is_loopback(self.host)
+
+
+@lru_cache(KEPT)
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback
 
 
 def parse_authority(text: str) -> Authority | None:
     """Take ``host``, ``host:port`` or ``[IPv6]:port`` apart; ``None`` if it is none of them."""
-    if len(text) > MAX_AUTHORITY_BYTES or not text.isascii():
-        return None
+    return None if len(text) > MAX_AUTHORITY_BYTES or not text.isascii() else _parsed(text)
+
+
+@lru_cache(KEPT)
+def _parsed(text: str) -> Authority | None:
     found = AUTHORITY.fullmatch(text.lower())
     if found is None:
         return None

@@ -30,5 +30,4 @@ def set_origin(request: Request, peer: Peer, trusted: TrustedProxies) -> None:
     request.peer = peer
     hosts = [part.strip() for value in request.values("x-forwarded-host") for part in value.split(",")]
     if hosts and hosts[-1]:
-        others = [(name, value) for name, value in request.headers if name != "host"]
-        request.headers = (("host", hosts[-1]), *others)
+        request.set_header("host", hosts[-1])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from trioecho.http.request import Request
 from trioecho.http.response import HTTPError, error_response
+from trioecho.protocol.head import SUBPROTOCOL
 
 __all__ = ["choose_subprotocol", "offered_subprotocols", "preferred_type"]
 
@@ -56,9 +57,11 @@ def offered_subprotocols(request: Request) -> tuple[str, ...]:
     return tuple(offered)
 
 
-def choose_subprotocol(offered: Sequence[str], spoken: Sequence[str]) -> str | None:
+def choose_subprotocol(offered: Sequence[str], spoken: Sequence[str], *, heads: bool = True) -> str | None:
     """
     Return the first of ``offered`` that is one of ``spoken``, or ``None``.
+
+    ``trioecho.v1`` is one that is always spoken, or with ``heads=False`` never.
 
     With nothing listed as spoken it is the first that was offered: a relay speaks whatever its clients agree
     on, and a browser gives up when it has offered some and none is chosen. What begins with ``bearer.`` is
@@ -66,7 +69,10 @@ def choose_subprotocol(offered: Sequence[str], spoken: Sequence[str]) -> str | N
     to have something that can be chosen, is always spoken.
     """
     for name in offered:
-        if not name.startswith(CREDENTIAL) and (not spoken or name in spoken):
+        if name == SUBPROTOCOL:
+            if heads:
+                return name
+        elif not name.startswith(CREDENTIAL) and (not spoken or name in spoken):
             return name
     if OWN_SUBPROTOCOL in offered:
         return OWN_SUBPROTOCOL

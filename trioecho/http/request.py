@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 import h11
@@ -12,7 +13,7 @@ from trioecho.http.response import HTTPError, error_response
 from trioecho.protocol.room_name import RoomNameError, RoomNameTooLong, decode_room_name
 from trioecho.transport.peer import Peer
 
-__all__ = ["Request", "parse_request"]
+__all__ = ["Request", "parse_request", "parse_target"]
 
 
 async def _no_body() -> bytes:
@@ -47,14 +48,24 @@ class Request:
     read: Callable[[], Awaitable[bytes]] = _no_body
     early: bytes = b""
     peer: Peer | None = None
+    _named: dict[str, list[str]] | None = field(default=None, init=False, repr=False)
 
     def values(self, name: str) -> list[str]:
         """Return the values of all headers of this name (in lower case)."""
-        return [value for key, value in self.headers if key == name]
+        if self._named is None:  # a handshake asks for a dozen
+            self._named = defaultdict(list)
+            for key, value in self.headers:
+                self._named[key].append(value)
+        return self._named.get(name, [])
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, several as one list (RFC 9110, 5.2), or ``None``."""
         return ", ".join(self.values(name)) or None
+
+    def set_header(self, name: str, value: str) -> None:
+        """Put one value in the place of all that a header has."""
+        others = [(key, other) for key, other in self.headers if key != name]
+        self.headers, self._named = ((name, value), *others), None
 
     def tokens(self, name: str) -> list[str]:
         """Return the elements of a header that is a list of tokens, in lower case."""
@@ -79,13 +90,19 @@ def parse_request(event: h11.Request) -> Request:
     if chunked and ("content-length" in names or not http11):
         raise HTTPError(error_response(400, "The length of the body is given in two ways."))
     length = [value for name, value in headers if name == "content-length"]
-    path, query = _address(event.target)
+    path, query = parse_target(event.target)
     has_body = chunked or any(int(value) for value in length)
     return Request(event.method.decode(), path, query, headers, http11, has_body)
 
 
-def _address(target: bytes) -> tuple[str, str]:
-    """Split the target of a request into the path, percent-decoded, and the query."""
+def parse_target(target: bytes) -> tuple[str, str]:
+    """
+    Split the target of a request into the path, percent-decoded, and the query.
+
+    Raises:
+        HTTPError: it is not a room's address.
+
+    """
     path, _, query = target.partition(b"?")
     scheme, separator, rest = path.partition(b"://")
     if separator and scheme.lower() in (b"ws", b"wss", b"http", b"https"):  # absolute form, as to a proxy

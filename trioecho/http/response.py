@@ -9,24 +9,44 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
 from trioecho.protocol.escape import quote
 
-__all__ = ["NO_STORE", "HTTPError", "Response", "error_response", "json_response", "text_response"]
+__all__ = [
+    "NO_STORE",
+    "VARY",
+    "HTTPError",
+    "Response",
+    "StreamedResponse",
+    "Unread",
+    "error_response",
+    "framed",
+    "json_response",
+    "text_response",
+    "unasked",
+]
 
 TEXT = "text/plain; charset=utf-8"
 
 NO_STORE = ("Cache-Control", "no-store")
 """For what is true only now: no cache may keep it."""
 
+VARY = ("Vary", "Accept")
+"""The response depends on what the client accepts, which a cache must know."""
+
 STATUSES = frozenset({status.value for status in HTTPStatus if status >= 200})
 """The final statuses that are registered; the interim ones (1xx) are sent by the exchange itself."""
 
 BODILESS = frozenset({204, 205, 304})
 """Statuses of responses that have no body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5)."""
+
+LENGTHLESS = frozenset({204, 304})
+"""Responses without a body that also have no length and type (RFC 9110, 8.6)."""
 
 FRAMING = frozenset({"connection", "content-length", "content-type", "date", "transfer-encoding"})
 """Headers that are added when a response is sent; a second one could contradict it."""
@@ -97,12 +117,41 @@ class Response:
         return quote(self.body[: 4 * MAX_SENTENCE].decode(errors="replace").strip(), MAX_SENTENCE)
 
 
-class HTTPError(Exception):
-    """A request cannot be served; ``response`` says why."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamedResponse:
+    """
+    A response with a body that is made while it is sent, so that of a long one only a piece is held.
 
-    def __init__(self, response: Response) -> None:
+    Attributes:
+        status: as in :class:`Response`.
+        pieces: the body. One piece after another is asked for, when the one before has been sent; what it
+            raises, :class:`Unread` above all, ends the connection in the middle of the body.
+        content_type, headers, closes: as in :class:`Response`.
+
+    """
+
+    status: int
+    pieces: AsyncGenerator[bytes, None]
+    content_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+    closes: bool = False
+
+
+class Unread(Exception):
+    """A client does not read its response, and nobody waits any longer; it is counted by ``cause``."""
+
+    def __init__(self, cause: str, why: str) -> None:
+        super().__init__(why)
+        self.cause = cause
+
+
+class HTTPError(Exception):
+    """A request cannot be served; ``response`` says why. It is counted by ``cause``, or by its status."""
+
+    def __init__(self, response: Response, *, cause: str = "") -> None:
         super().__init__(response.sentence)
         self.response = response
+        self.cause = cause or str(response.status)
 
 
 def text_response(status: int, sentence: str, *headers: tuple[str, str]) -> Response:
@@ -113,6 +162,26 @@ def text_response(status: int, sentence: str, *headers: tuple[str, str]) -> Resp
 def error_response(status: int, sentence: str, *headers: tuple[str, str]) -> Response:
     """Return a response of one line of text, after which the connection is closed."""
     return Response(status, f"{sentence}\n".encode(), headers=headers, closes=True)
+
+
+def framed(response: Response | StreamedResponse, *, closes: bool) -> list[tuple[str, str]]:
+    """Return the headers of a response, with those that frame it; of a streamed one they are h11's matter."""
+    headers = [("Date", formatdate(usegmt=True)), *response.headers]
+    if response.status not in LENGTHLESS:
+        headers.append(("Content-Type", response.content_type))
+        if isinstance(response, Response):
+            headers.append(("Content-Length", str(len(response.body))))
+    if closes:
+        headers.append(("Connection", "close"))
+    return headers
+
+
+def unasked(response: Response) -> bytes:
+    """Return a response as it is sent to a connection of which no request is read; the only one there."""
+    headers = framed(response, closes=True)
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + response.body
 
 
 def json_response(status: int, value: Any, *headers: tuple[str, str]) -> Response:

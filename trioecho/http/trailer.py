@@ -17,6 +17,11 @@ class TrailerCheck:
         self._reach = reach
         self._read = bytearray()
 
+    @property
+    def held(self) -> int:
+        """What it remembers (bytes)."""
+        return len(self._read)
+
     def add(self, data: bytes) -> None:
         """Remember what was read."""
         self._read += data

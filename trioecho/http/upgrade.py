@@ -57,11 +57,12 @@ def wants_upgrade(request: Request) -> bool:
     return "websocket" in request.tokens("upgrade") and "upgrade" in request.tokens("connection")
 
 
-def parse_upgrade(request: Request, subprotocols: Sequence[str] = ()) -> Upgrade:
+def parse_upgrade(request: Request, subprotocols: Sequence[str] = (), *, heads: bool = True) -> Upgrade:
     """
     Check a request against RFC 6455, section 4.2.1, and choose its subprotocol.
 
-    ``subprotocols`` are those spoken here; empty: whatever the clients agree on.
+    ``subprotocols`` are those spoken here; empty: whatever the clients agree on. ``heads``: whether
+    ``trioecho.v1`` is too.
 
     Raises:
         HTTPError: it is not a valid handshake.
@@ -79,7 +80,7 @@ def parse_upgrade(request: Request, subprotocols: Sequence[str] = ()) -> Upgrade
         raise HTTPError(error_response(400, "Sec-WebSocket-Key must be 16 bytes in base64."))
     if not all(host.isascii() for host in request.values("host")):
         raise HTTPError(error_response(400, "The Host header must be ASCII."))
-    return Upgrade(request, choose_subprotocol(offered_subprotocols(request), subprotocols))
+    return Upgrade(request, choose_subprotocol(offered_subprotocols(request), subprotocols, heads=heads))
 
 
 def _is_key(key: str) -> bool:

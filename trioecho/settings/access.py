@@ -33,7 +33,7 @@ class Access(Group):
 
     """
 
-    title: ClassVar = "Who may come in"
+    title: ClassVar[str] = "Who may come in"
 
     origin: Annotated[
         tuple[str, ...],
@@ -65,7 +65,8 @@ class Access(Group):
         Mapping[str, str] | Sequence[tuple[str, str]],
         TokenPairs(
             "Let in who has this token; may be given several times. Others can see a command line: a file is"
-            " safer."
+            " safer.",
+            variable="TRIOECHO_TOKENS",  # TRIOECHO_TOKEN is the one that a client presents
         ),
     ] = field(default=(), repr=False)
     """Tokens by the names of who has them (a dict, or pairs); each has every right."""

@@ -15,7 +15,7 @@ __all__ = ["Lifetime"]
 class Lifetime(Group):
     """Keepalive and shutdown."""
 
-    title: ClassVar = "Keepalive and shutdown"
+    title: ClassVar[str] = "Keepalive and shutdown"
 
     ping_interval: Annotated[
         float, Seconds("Time between pings to a client; 0 turns pings off.", low=0.01, off=True)
@@ -34,6 +34,17 @@ class Lifetime(Group):
         float, Seconds("How long a graceful shutdown may take; connections still open then are aborted.")
     ] = 10.0
     """How long a graceful shutdown may take; connections still open then are aborted."""
+
+    drain: Annotated[
+        float,
+        Seconds("Spread the closing of clients over this time when the server shuts down; 0: all at once."),
+    ] = 0.0
+    """
+    At a shutdown, the time over which the clients are closed one after another (with 1012, service restart),
+    so that they do not all reconnect in the same second. The rooms go on meanwhile; new requests are answered
+    503 with ``Retry-After``, and so is ``/readyz``. ``shutdown_timeout`` begins afterwards. 0: all clients
+    are closed at once, with 1001.
+    """
 
     @property
     def pings(self) -> bool:

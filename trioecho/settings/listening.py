@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -21,7 +22,7 @@ class Listening(Group):
     not needed.
     """
 
-    title: ClassVar = "Where to listen"
+    title: ClassVar[str] = "Where to listen"
 
     host: Annotated[
         tuple[str, ...],
@@ -53,12 +54,37 @@ class Listening(Group):
     metrics_address: Annotated[
         str | None,
         Text(
-            "Answer /healthz, /readyz and /metrics on an address of their own, not beside the rooms.",
+            "Answer /healthz, /readyz, /metrics and /status on an address of their own, not beside the"
+            " rooms.",
             metavar="HOST:PORT",
             optional=True,
         ),
     ] = None
-    """``HOST:PORT`` where ``/healthz``, ``/readyz`` and ``/metrics`` are answered, and then only there."""
+    """
+    ``HOST:PORT`` where ``/healthz``, ``/readyz``, ``/metrics`` and ``/status`` are answered, and then only
+    there.
+    """
+
+    workers: Annotated[
+        str,
+        Text(
+            "How many processes serve, or auto: one for each processor. They share their rooms, through a"
+            " private Valkey or Redis if --engine names none.",
+            "N",
+        ),
+    ] = "1"
+    """
+    How many processes serve, a number or ``auto`` (one for each processor). More than one share their rooms,
+    through a private engine if none is named.
+    """
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes that are."""
+        if self.workers != "auto":
+            return int(self.workers)
+        affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
+        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
     @property
     def tcp(self) -> bool:
@@ -68,6 +94,8 @@ class Listening(Group):
     def __post_init__(self) -> None:
         """Check that the permissions are some."""
         super().__post_init__()
+        if self.workers != "auto" and not re.fullmatch("[1-9][0-9]?|1[01][0-9]|12[0-8]", self.workers):
+            raise OptionError("workers", f"must be a number from 1 to 128, or auto, not {self.workers!r}")
         if not re.fullmatch("0?[0-7]{3}", self.unix_mode):
             raise OptionError(
                 "unix_mode", f"must be three octal digits, for example 660, not {self.unix_mode!r}"

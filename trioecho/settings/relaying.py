@@ -17,7 +17,7 @@ Audience = Literal["others", "everyone", "sender"]
 class Relaying(Group):
     """Who gets what."""
 
-    title: ClassVar = "Who gets what"
+    title: ClassVar[str] = "Who gets what"
 
     to: Annotated[
         Audience,

@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from trioecho.options import OptionError
+from trioecho.rates import Rate
 from trioecho.settings.access import Access, Algorithm
+from trioecho.settings.compression import Compression
+from trioecho.settings.fairness import Fairness, OverRate
+from trioecho.settings.history import History
 from trioecho.settings.lifetime import Lifetime
 from trioecho.settings.limits import Limits
 from trioecho.settings.relaying import Audience, Relaying
+from trioecho.settings.sharing import Sharing, WhenEngineDown
 from trioecho.settings.slow_clients import SlowClients, WhenSlow
 from trioecho.settings.transport import Transport
 from trioecho.settings.web import Web
 
-__all__ = ["Options", "Settings"]
+__all__ = ["HUB_OPTIONS", "HubOptions", "Options", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Relaying, Web, Access, Transport, SlowClients, Limits, Lifetime):
+class Settings(
+    Relaying, History, Sharing, Web, Access, Transport, SlowClients, Compression, Limits, Fairness, Lifetime
+):
     """
     What a server allows and how it decides. Sizes are bytes, times are seconds.
 
@@ -41,16 +48,49 @@ class Settings(Relaying, Web, Access, Transport, SlowClients, Limits, Lifetime):
                 f"must be at least max_message_size ({self.max_message_size}), not {self.max_pending_bytes}:"
                 " a message that fits no outbox could reach nobody",
             )
+        if 0 < self.max_memory < self.max_message_size:
+            raise OptionError(
+                "max_memory",
+                f"must be at least max_message_size ({self.max_message_size}), not {self.max_memory}:"
+                " a message that large could never be taken",
+            )
 
 
-class Options(TypedDict, total=False):
+class HubOptions(TypedDict, total=False):
+    """
+    Those fields of :class:`Settings` that are about rooms, whoever comes into them.
+
+    All servers of one hub share them, so they are arguments of ``open_hub()`` if a hub is shared.
+    """
+
+    to: Audience
+    history: int
+    history_bytes: int
+    history_age: float
+    history_total: int
+    engine: str | None
+    engine_prefix: str
+    engine_patience: float
+    when_engine_down: WhenEngineDown
+    presence: bool
+    when_slow: WhenSlow
+    max_pending_bytes: int
+    stall_limit: float
+    stall_share: float
+    compress_level: int
+    compress_min: int
+    max_message_size: int
+    max_memory: int
+    max_rooms: int
+
+
+class Options(HubOptions, total=False):
     """
     The fields of :class:`Settings` as keyword arguments, for ``**options: Unpack[Options]``.
 
     Type checkers cannot derive it from the dataclass, so it is written out; a test holds the two together.
     """
 
-    to: Audience
     prefix: str
     subprotocols: tuple[str, ...]
     page: bool
@@ -58,6 +98,7 @@ class Options(TypedDict, total=False):
     stats: bool
     health: bool
     metrics: bool
+    status: bool
     public_url: str | None
     origin: tuple[str, ...]
     allowed_host: tuple[str, ...]
@@ -77,13 +118,24 @@ class Options(TypedDict, total=False):
     tls_client_ca: str | None
     trusted_proxy: tuple[str, ...]
     proxy_protocol: bool
-    when_slow: WhenSlow
-    max_pending_bytes: int
-    stall_limit: float
-    max_message_size: int
+    tell_missed: str | None
+    compress: bool
+    no_compress_room: tuple[str, ...]
     max_connections: int
-    max_rooms: int
+    message_timeout: float
     handshake_timeout: float
+    rate: Rate | str | None
+    rate_bytes: Rate | str | None
+    over_rate: OverRate
+    max_connections_per_address: int
+    connection_rate_per_address: Rate | str | None
+    room_rate_per_address: Rate | str | None
+    room_rate_per_name: Rate | str | None
     ping_interval: float
     ping_timeout: float
     shutdown_timeout: float
+    drain: float
+
+
+HUB_OPTIONS = frozenset(HubOptions.__annotations__)
+"""The names of the options that a hub decides."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from trioecho.limits import GIB, MIB
-from trioecho.option_kinds import Choice, Seconds, Size
+from trioecho.option_kinds import Choice, Seconds, Share, Size, Text
 from trioecho.options import Group
 
 __all__ = ["SlowClients", "WhenSlow"]
@@ -18,7 +18,7 @@ WhenSlow = Literal["wait", "disconnect", "drop-oldest", "drop-newest"]
 class SlowClients(Group):
     """Slow clients."""
 
-    title: ClassVar = "Slow clients"
+    title: ClassVar[str] = "Slow clients"
 
     when_slow: Annotated[
         WhenSlow,
@@ -44,10 +44,35 @@ class SlowClients(Group):
     message that fits no outbox could reach nobody. 4 MiB is a few seconds of a busy room.
     """
 
+    tell_missed: Annotated[
+        str | None,
+        Text(
+            "Tell a WebSocket client this in the place of messages that it missed; %d stands for how many.",
+            optional=True,
+        ),
+    ] = None
+    """
+    A text message that a client gets in the place of those that a dropping policy took from it, or that were
+    forgotten when it came back; ``%d`` stands for their number, or ``null`` if nobody knows it. ``None``: it
+    is told nothing, unless it speaks ``trioecho.v1``.
+    """
+
     stall_limit: Annotated[
         float, Seconds("With wait: how long one client may hold up its room.", low=0.01)
     ] = 5.0
     """
     How long one client may hold its room, under ``wait``: counted from when its outbox was first full, and
     forgotten only when it has caught up, so a reader that trickles cannot hold a room for ever.
+    """
+
+    stall_share: Annotated[
+        float, Share("With wait: the share of its time that a room may wait while most others are ready.")
+    ] = 0.1
+    """
+    How much of its time a room may wait, under ``wait``, while most of the others in it have taken all they
+    have got. A room that has not waited lately has a whole stall limit to spend; when it is spent, the
+    slowest is disconnected at once. While others count, a client that has never kept up is not waited for
+    either, and neither is one that was disconnected for slowness in the last minute. A tenth leaves room
+    for hiccups and not for somebody who makes the room wait again and again. With 1, only the stall limit
+    counts.
     """

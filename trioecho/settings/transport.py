@@ -15,7 +15,7 @@ __all__ = ["Transport"]
 class Transport(Group):
     """How connections begin."""
 
-    title: ClassVar = "TLS and proxies"
+    title: ClassVar[str] = "TLS and proxies"
 
     tls_cert: Annotated[
         str | None,
@@ -64,8 +64,6 @@ class Transport(Group):
         super().__post_init__()
         for name in ("tls_key", "tls_client_ca"):
             if getattr(self, name) is not None and self.tls_cert is None:
-                raise OptionError(name, "is of no use without tls_cert, the server's certificate")
+                raise OptionError(name, "needs the server's certificate: --tls-cert")
         if self.proxy_protocol and not self.trusted_proxy:
-            raise OptionError(
-                "proxy_protocol", "is believed of nobody without trusted_proxy, the proxy's network"
-            )
+            raise OptionError("proxy_protocol", "needs the network of the proxy: --trusted-proxy")

@@ -15,7 +15,7 @@ __all__ = ["Web"]
 class Web(Group):
     """Browsers, curl and machines."""
 
-    title: ClassVar = "Browsers, curl and machines"
+    title: ClassVar[str] = "Browsers, curl and machines"
 
     page: Annotated[bool, Switch("Give browsers a page that shows a room and talks to it.")] = True
     """Serve a page to watch a room and talk in it to browsers that open the room's address."""
@@ -26,11 +26,28 @@ class Web(Group):
     stats: Annotated[bool, Switch("Serve a room's stats to clients that accept JSON.")] = True
     """Serve a room's stats to clients that accept ``application/json``."""
 
+    presence: Annotated[
+        bool, Switch("Tell clients that ask who else is in their room, by name and number.")
+    ] = True
+    """
+    Tell who is in a room to those who may subscribe to it and ask: the names that clients were let in under,
+    and how many there are without one.
+    """
+
     health: Annotated[bool, Switch("Answer /healthz and /readyz.")] = True
     """Answer ``/healthz`` and ``/readyz``, for whatever watches over the process."""
 
     metrics: Annotated[bool, Switch("Answer /metrics, for Prometheus.")] = True
     """Answer ``/metrics`` with what Prometheus reads."""
+
+    status: Annotated[
+        bool,
+        Switch("Answer /status: a page that draws what the server does, and JSON for trioecho top."),
+    ] = True
+    """
+    Answer ``/status`` with a page that draws what the server does, and with JSON, which ``trioecho top``
+    reads. Rooms and clients' addresses are named on a monitoring address of its own only.
+    """
 
     public_url: Annotated[
         str | None,

@@ -8,6 +8,7 @@ takes nothing stays in the kernel for minutes, with all that waits for it: :func
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -16,15 +17,19 @@ from contextlib import suppress
 import trio
 
 from trioecho.transport.peer import socket_of
+from trioecho.transport.socket_stream import PlainSocket
 from trioecho.transport.tls_socket import TLSSocket
 
-__all__ = ["linger", "reset_on_close"]
+__all__ = ["close_now", "is_gone", "linger", "linger_for", "reset_on_close"]
 
 RECEIVE_BYTES = 64 * 1024
 """One read from the network, to be ignored (bytes)."""
 
 CLOSE_NOTIFY_TIMEOUT = 0.5
 """How long a TLS peer may take to answer our close_notify before TCP's own end says it too (seconds)."""
+
+UNREAD_TIMEOUT = 20.0
+"""How long what was sent last stays in the kernel for a peer that takes none of it (seconds)."""
 
 RESET = struct.pack("ii", 1, 0)
 """``SO_LINGER`` on, with no time: closing discards what was not taken, and sends a reset."""
@@ -52,6 +57,14 @@ async def linger(stream: trio.abc.Stream) -> None:
             pass
 
 
+async def close_now(stream: trio.abc.Stream) -> None:
+    """Close without waiting for anything, and without a checkpoint where the socket is ours."""
+    if isinstance(stream, (PlainSocket, TLSSocket)):
+        stream.close()
+    else:
+        await trio.aclose_forcefully(stream)
+
+
 def reset_on_close(stream: trio.abc.Stream) -> None:
     """
     Have the kernel forget what the peer has not taken when ``stream`` is closed.
@@ -66,6 +79,42 @@ def reset_on_close(stream: trio.abc.Stream) -> None:
         return
     with suppress(OSError):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+async def linger_for(stream: trio.abc.Stream, seconds: float) -> None:
+    """
+    Linger so long at most. Closing ``stream`` then does not cut a peer short that is only slow.
+
+    But of one that takes nothing for a while, the kernel forgets what is left (Linux, TCP).
+    """
+    with trio.move_on_after(seconds) as waiting:
+        await linger(stream)
+    if waiting.cancelled_caught:
+        _expire_unread(stream)
+
+
+def _expire_unread(stream: trio.abc.Stream) -> None:
+    connected, option = socket_of(stream), getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None or connected is None or connected.fileno() < 0:
+        return
+    if connected.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, option, round(UNREAD_TIMEOUT * 1000))
+
+
+def is_gone(stream: trio.abc.Stream) -> bool:
+    """
+    Whether the connection is known to be broken: reset, or ended by both sides.
+
+    For who does not read just now, and would not hear of it. A peer that has only said that it is done is not
+    gone. Where there is no socket or no ``poll`` nothing is known.
+    """
+    connected = socket_of(stream)
+    if connected is None or connected.fileno() < 0 or not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(connected.fileno(), 0)
+    return bool(asked.poll(0))
 
 
 def _unacknowledged(descriptor: int) -> bool:

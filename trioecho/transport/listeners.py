@@ -1,18 +1,21 @@
-"""Where a server listens: host names and ports made into listeners, and listeners into URLs."""
+"""Where a server listens: host names and ports made into listeners."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
 
 import trio
 
 from trioecho.options import OptionError
 
-__all__ = ["ListenError", "close_listeners", "open_listeners", "split_address", "url_of"]
+__all__ = ["ListenError", "close_listeners", "open_listeners", "split_address"]
 
 PORT_ATTEMPTS = 10
 """How often to look for one free port on several addresses; each try is nearly sure to succeed."""
+
+UNPRIVILEGED = 1024
+"""The first port that anybody may listen on, unless the system says otherwise."""
 
 
 class ListenError(Exception):
@@ -98,34 +101,6 @@ def _complaint(error: OSError, host: str, port: int) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         why = cause.strerror.lower()
     hint = "; choose another port, or 0 for any free one" if "in use" in why else ""
+    if getattr(cause, "errno", None) == errno.EACCES and port < UNPRIVILEGED:
+        hint = f"; ports below {UNPRIVILEGED} take privileges: choose a higher one, or let systemd listen"
     return f"cannot listen on {where}: {why}{hint}"
-
-
-def url_of(listener: trio.abc.Listener[trio.abc.Stream], *, tls: bool = False) -> str:
-    """
-    Return the URL of the room ``/`` there, for a client; the name of another room goes right behind it.
-
-    With ``tls``, connections over TCP are wrapped in TLS once they are accepted.
-    """
-    path = getattr(listener, "path", None)
-    if isinstance(path, str):  # a Unix socket that was renamed: the kernel knows it by its first name
-        return f"ws+unix:{quote(path)}:/"
-    scheme = "ws"
-    if isinstance(listener, trio.SSLListener):
-        scheme, listener = "wss", listener.transport_listener
-    if not isinstance(listener, trio.SocketListener):
-        return f"{scheme}://"
-    name = listener.socket.getsockname()
-    if not isinstance(name, tuple):
-        return f"{scheme}+unix:{quote(_path(name))}:/"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])
-    return f"{'wss' if tls else scheme}://{_host_and_port((host, name[1]))}/"
-
-
-def _path(name: str | bytes) -> str:
-    return name if isinstance(name, str) else name.decode(errors="replace")
-
-
-def _host_and_port(name: tuple[object, ...]) -> str:
-    host, port = name[0], name[1]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,8 @@ from trioecho.transport.tls_errors import subject_of
 from trioecho.transport.tls_socket import TLSSocket
 
 __all__ = ["Peer", "address_of", "resolve_peer", "socket_of"]
+
+MAPPED = "::ffff:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class Peer:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-async def resolve_peer(stream: trio.abc.Stream) -> Peer:
+async def resolve_peer(
+    stream: trio.abc.Stream, *, take_turn: Callable[[], Awaitable[None]] | None = None
+) -> Peer:
     """
     Find out who is at the other end of ``stream``, before anything is read from it.
 
     Over TLS the handshake is done here, because the client's certificate comes with it. The caller sets
-    the deadline.
+    the deadline; ``take_turn`` is waited for before each step of it.
 
     Raises:
         trio.BrokenResourceError: the TLS handshake failed.
@@ -57,7 +62,7 @@ async def resolve_peer(stream: trio.abc.Stream) -> Peer:
         await stream.do_handshake()
         scheme, subject = "https", subject_of(stream.getpeercert())
     elif isinstance(stream, TLSSocket):
-        await stream.do_handshake()
+        await stream.do_handshake(take_turn=take_turn)
         scheme, subject = "https", stream.tls_subject
     peer = address_of(stream)
     return peer if scheme == "http" else Peer(peer.host, peer.port, scheme, subject)
@@ -72,7 +77,12 @@ def address_of(stream: trio.abc.Stream) -> Peer:
         name = connected.getpeername()
     except OSError:
         return Peer("unknown")
-    return Peer(name[0], name[1]) if isinstance(name, tuple) else Peer("unix")
+    return Peer(_unmapped(name[0]), name[1]) if isinstance(name, tuple) else Peer("unix")
+
+
+def _unmapped(host: str) -> str:
+    """Return the IPv4 address that a socket for both kinds of address writes as IPv6 (RFC 4291, 2.5.5.2)."""
+    return host.removeprefix(MAPPED) if host.startswith(MAPPED) and "." in host else host
 
 
 def socket_of(stream: trio.abc.Stream) -> socket.socket | trio.socket.SocketType | None:

@@ -11,10 +11,11 @@ import operator
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
-__all__ = ["PlainSocket", "unlayered"]
+__all__ = ["PlainSocket", "received_already", "unlayered"]
 
 RECEIVE_BYTES = 64 * 1024
 """One read takes at most this much (bytes), unless it is told."""
@@ -113,11 +114,15 @@ class PlainSocket(trio.abc.HalfCloseableStream):
             raise self._failure(error) from error
         self._ended = True
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close it; whoever waits for it is woken with ``ClosedResourceError``. Closing twice is harmless."""
         if self.socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
+
+    async def aclose(self) -> None:
+        """Do as :meth:`close`; a checkpoint."""
+        self.close()
         await trio.lowlevel.checkpoint()
 
     def _descriptor(self) -> int:
@@ -131,6 +136,19 @@ class PlainSocket(trio.abc.HalfCloseableStream):
         if self.socket.fileno() < 0:
             return trio.ClosedResourceError(CLOSED)
         return trio.BrokenResourceError(f"the connection is gone: {error}")
+
+
+def received_already(stream: trio.abc.Stream) -> bytes:
+    """
+    Take the bytes that are there, without waiting; ``b""``: none, or the connection has ended.
+
+    A client's first request has mostly come by the time it is looked for, and waiting for what is there is a
+    trip through the scheduler.
+    """
+    if isinstance(stream, PlainSocket):
+        with suppress(OSError):
+            return stream.socket.recv(RECEIVE_BYTES)
+    return b""
 
 
 def unlayered(stream: trio.abc.Stream) -> trio.abc.Stream:

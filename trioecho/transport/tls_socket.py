@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -42,9 +43,14 @@ class TLSSocket(TLSRecords, trio.abc.Stream):
 
     __slots__ = ()
 
-    async def do_handshake(self, *, within: float = math.inf) -> None:
+    async def do_handshake(
+        self, *, within: float = math.inf, take_turn: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """
         Shake hands, in at most ``within`` seconds.
+
+        To answer the client's hello is a signature, up to a millisecond of work: ``take_turn`` is waited for
+        before each step.
 
         Raises:
             trio.BrokenResourceError: it failed or took too long; the text is one sentence. Only closing is
@@ -62,6 +68,8 @@ class TLSSocket(TLSRecords, trio.abc.Stream):
                 except ssl.SSLWantReadError:
                     await self._flush()
                     await self._feed()
+                    if take_turn is not None:
+                        await take_turn()
                 except ssl.SSLError as error:
                     raise self._break(tls_problem(error, handshaking=True)) from error
             await self._flush()
@@ -142,7 +150,7 @@ class TLSSocket(TLSRecords, trio.abc.Stream):
             await self._flush()
         return PlainSocket(self.socket)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """
         Say goodbye (close_notify), if the kernel takes it at once, and close; nothing is waited for.
 
@@ -156,6 +164,10 @@ class TLSSocket(TLSRecords, trio.abc.Stream):
                 self._push()
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
+
+    async def aclose(self) -> None:
+        """Do as :meth:`close`; a checkpoint."""
+        self.close()
         await trio.lowlevel.checkpoint()
 
     async def _feed(self) -> None:

@@ -20,7 +20,7 @@ import trio
 
 from trioecho.transport.listeners import ListenError
 
-__all__ = ["UnixListener", "open_unix_listener"]
+__all__ = ["UnixListener", "lasting_path", "open_unix_listener"]
 
 MODE = 0o660
 """Who may connect by default: the owner and the group, which a proxy is made a member of."""
@@ -104,6 +104,11 @@ def open_unix_listener(path: str, *, mode: int = MODE) -> UnixListener:
     except BaseException:
         listening.close()
         raise
+
+
+def lasting_path(name: str) -> str:
+    """Return where a socket is that the kernel calls ``name``: it knows a renamed one by its first name."""
+    return name if os.path.lexists(name) else name.removesuffix(TEMPORARY)
 
 
 @contextmanager

@@ -5,12 +5,10 @@ Outbound it keeps frames whole. Its own writers and trio-websocket's control fra
 lock; when the kernel takes only part of a frame, the rest goes out before anything else; after a close
 frame nothing more is sent (RFC 6455, 5.5.1), whoever asks.
 
-Inbound it is the express decoder's seat: ordinary messages leave it for the room, and only what is left over
-reaches trio-websocket.
+Inbound it is the express decoder's seat: only what that leaves over reaches trio-websocket.
 
-It gives up "one place that writes" for speed: :meth:`Wire.write_now` writes without a task of its own,
-because a trio ``send_all`` costs a trip through the scheduler (some 10 microseconds) even when the kernel
-takes all of it, and a fan-out makes one such write a client.
+:meth:`Wire.write_now` writes without a task, because a ``send_all`` costs a trip through trio's scheduler
+(some 10 microseconds) even when the kernel takes all of it, and a fan-out makes one such write a client.
 """
 
 from __future__ import annotations
@@ -32,12 +30,15 @@ __all__ = ["NOT_NOW", "Wire"]
 RECEIVE_BYTES = 64 * 1024
 """One read from the network (bytes): under load some hundreds of small messages at one system call."""
 
+MUCH_BYTES = 32 * 1024
+"""Who brings so much in one read, a third of a millisecond of work, has it decoded in turn (bytes)."""
+
 JOINED_BYTES = 64 * 1024
 """How much is joined for a stream that cannot write several buffers at once (bytes; TLS): four records."""
 
 KEPT_WAITING = 0.01
-"""A write that took longer waited for the client, and is a sign of its life (seconds; TLS). A shorter one
-went into a buffer of the system, which takes bytes for the dead too: a keepalive ping, say."""
+"""A write that took longer waited for the client, a sign of its life (seconds; TLS). A shorter one went into
+a buffer of the system, which takes bytes for the dead too."""
 
 NOT_NOW = -1
 """What :meth:`Wire.write_now` returns when it wrote nothing."""
@@ -52,7 +53,7 @@ class Owner(Protocol):
         """Take the messages of one read; while it waits, nothing more is read: TCP backpressure."""
 
     def take_turn(self) -> Awaitable[None]:
-        """Wait until it is this client's turn to have more of its bytes decoded."""
+        """Wait until it is this client's turn to have more of its bytes decoded, or its end seen to."""
 
     def flush(self) -> Awaitable[None]:
         """
@@ -97,7 +98,7 @@ class Wire(trio.abc.Stream):
     def __init__(self, transport: trio.abc.Stream, decoder: Decoder, owner: Owner) -> None:
         self.transport = transport
         self.decoder = decoder
-        self.heard_at = self.moved_at = trio.current_time()
+        self.heard_at = self.moved_at = decoder.now = trio.current_time()
         self.publishing = self.close_sent = False
         self.send_nowait: Callable[[Buffer], int] | None = None
         self._owner = owner
@@ -160,7 +161,7 @@ class Wire(trio.abc.Stream):
 
     async def send_all(self, data: Buffer) -> None:
         """Send one frame of trio-websocket's or a close frame of ours; dropped after a close frame."""
-        await trio.lowlevel.checkpoint()
+        # No checkpoint unless it waits: trio-websocket's own lock was one.
         left = self.send_control(data)
         if left:
             await self.finish_control(data, left)
@@ -255,27 +256,34 @@ class Wire(trio.abc.Stream):
 
         Raises:
             trio.BrokenResourceError: the connection is gone.
-            trio.ClosedResourceError: trio-websocket has closed it, or sent a close frame: reading on is not
-                its affair any more.
+            trio.ClosedResourceError: trio-websocket has closed it or sent a close frame, and reads no more.
 
         """
         while True:
-            if self.decoder.waiting:
+            if self.decoder.waiting or self.decoder.busy:
                 await self._owner.take_turn()
             if self._finished or self.close_sent:
                 raise trio.ClosedResourceError("trio-websocket has ended the connection")
-            data: bytes | bytearray = self.decoder.waiting
+            data = self.decoder.waiting
             self.decoder.waiting = b""
-            if not data:
-                data = await self.transport.receive_some(RECEIVE_BYTES)
+            if not data and not self.decoder.inflating:
+                try:
+                    data = bytes(await self.transport.receive_some(RECEIVE_BYTES))
+                except trio.BrokenResourceError:
+                    await self._owner.take_turn()
+                    raise
                 if not data:
+                    await self._owner.take_turn()
                     return b""
-                self.heard_at = trio.current_time()
+                self.heard_at = self.decoder.now = trio.current_time()
+                if len(data) >= MUCH_BYTES:
+                    self.decoder.put_off(data)
+                    continue
             frames, rest = self.decoder.feed(data)
             if frames:
                 self.publishing = True
                 await self._owner.publish(frames)
-                self.publishing = False
+                self.publishing, frames = False, []  # of which nothing is kept while no more comes
             if (self.decoder.closed or self.decoder.passthrough) and not self._flushed:
                 self._flushed = True
                 await self._owner.flush()
@@ -289,4 +297,3 @@ class Wire(trio.abc.Stream):
     async def aclose(self) -> None:
         """End trio-websocket's reading, no more: the session is the one place that closes."""
         self._finished = True
-        await trio.lowlevel.checkpoint()
