@@ -23,10 +23,19 @@ from trioecho.disconnect import Disconnect
 from trioecho.http.request import Request
 from trioecho.http.response import Response
 from trioecho.options import OptionError
+from trioecho.rooms.conversation import Conversation
+from trioecho.rooms.heard import Heard
 from trioecho.rooms.hub import Hub, ShuttingDown, TooManyRooms
-from trioecho.rooms.subscription import Disconnected, Subscription
-from trioecho.server.serve import Server, serve
-from trioecho.settings import Options, Settings
+from trioecho.rooms.member import Member
+from trioecho.rooms.statistics import HubStatistics
+from trioecho.rooms.subscription import Disconnected, SourcedSubscription, Subscription
+from trioecho.rooms.to import Relay, To
+from trioecho.server.open_hub import open_hub
+from trioecho.server.serve import serve
+from trioecho.server.server import Server
+from trioecho.sessions.hooks import OnJoin, OnLeave, OnMessage
+from trioecho.sessions.route import RouteHandler
+from trioecho.settings import HubOptions, Options, Settings
 from trioecho.transport.listeners import ListenError
 
 __version__ = "0.1.0"
@@ -38,25 +47,38 @@ __all__ = [
     "ConnectFailed",
     "ConnectionClosed",
     "ConnectionLost",
+    "Conversation",
     "Counters",
     "Disconnect",
     "Disconnected",
+    "Heard",
     "Hub",
+    "HubOptions",
+    "HubStatistics",
     "Identity",
     "ListenError",
+    "Member",
     "NotWebSocket",
+    "OnJoin",
+    "OnLeave",
+    "OnMessage",
     "OptionError",
     "Options",
     "Reconnect",
     "Refusal",
     "Rejected",
+    "Relay",
     "Request",
     "Response",
+    "RouteHandler",
     "Server",
     "Settings",
     "ShuttingDown",
+    "SourcedSubscription",
     "Subscription",
+    "To",
     "TooManyRooms",
     "open_client",
+    "open_hub",
     "serve",
 ]

@@ -1,0 +1,1 @@
+"""Programs to begin with: ``trioecho example`` lists them, ``trioecho example NAME`` runs one."""
