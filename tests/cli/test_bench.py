@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import socket
@@ -50,6 +51,28 @@ def test_a_report_for_machines(run: Call) -> None:
     assert figures["problems"] == []
 
 
+def test_a_storm(run: Call) -> None:
+    with relaying() as url:
+        code, out, err = run(url, *FEW, "--storm", "--stayed", "2", "--rate", "50")
+        assert (code, err) == (0, "")
+        assert "6 connections" in out and "storm: 3 clients were cut; 3 were connected again" in out
+        code, out, _ = run(url, *FEW, "--mode", "storm", "--stayed", "2", "--json", "--duration", "1")
+    assert code == 0
+    figures = json.loads(out)
+    assert figures["plan"]["rate"] == 10
+    assert figures["storm"]["returned"] == 3
+
+
+def test_clients_that_only_stay(run: Call) -> None:
+    with relaying() as url:
+        code, out, _ = run(url, "--mode", "idle", *FEW, "--pid", str(os.getpid()))
+        assert code == 0
+        assert re.search(r"idle: [\d.]+% of a core of the server", out)
+        code, out, _ = run(url, "--mode", "idle", *FEW, "--pid", str(os.getpid()), "--json")
+    figures = json.loads(out)
+    assert figures["seconds"] >= 0.1 and figures["server"]["busy"] >= 0
+
+
 def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
     with relaying(dropping) as url:
         code, out, err = run(url, *FEW)
@@ -63,20 +86,40 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
     [
         (
             ["http://127.0.0.1/"],
-            "Invalid value for URL: 'http://127.0.0.1/' must begin with ws://, wss:// or ws+unix:",
+            "URL 'http://127.0.0.1/' must begin with ws://, wss:// or ws+unix:",
         ),
         (
             ["ws://127.0.0.1:99999/"],
-            "Invalid value for URL: 'ws://127.0.0.1:99999/' has a port that is not a number",
+            "URL 'ws://127.0.0.1:99999/' has a port that is not a number",
         ),
         (["--size", "3"], "--size must be a whole number from 16 to 16777216, not 3"),
         (["--subscribers", "5", "--rooms", "2"], "--subscribers must divide evenly over 2 rooms"),
         (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: No such file"),
         (["wss://127.0.0.1/", "--cacert", __file__], f"--cacert {__file__} holds no certificate that can be"),
-        (["--size", "1MB"], "Invalid value for '--size': '1MB' is not a size"),
-        (["--subscribers", "many"], "Invalid value for '--subscribers': 'many' is not a whole number"),
-        (["--duration", "5s"], "Invalid value for '--duration': '5s' is not a number"),
-        (["--mode", "gentle"], "Invalid value for '--mode'"),
+        (["--size", "1MB"], "--size '1MB' is not a size"),
+        (["--subscribers", "many"], "--subscribers 'many' is not a whole number"),
+        (["--duration", "5s"], "--duration '5s' is not a number"),
+        (["--mode", "gentle"], "--mode 'gentle' is not one of 'flood', 'paced'"),
+        (
+            ["--lines", "/nowhere"],
+            "--lines /nowhere cannot be read: No such file or directory",
+        ),
+        (
+            ["--storm", "--mode", "connect"],
+            "--storm is a mode of its own, which cannot be --mode connect too",
+        ),
+        (["--storm", "--stayed", "0"], "--stayed must be a whole number from 1 to 1000000, not 0"),
+        (["--storm", "--subscribers", "0"], "--subscribers must be a whole number from 1 to 1000000, not 0"),
+        (
+            ["--storm", "--rooms", "3", "--subscribers", "9"],
+            "--stayed must divide evenly over 3 rooms",
+        ),
+        (["--at-once", "0"], "--at-once must be a whole number from 1 to 1000000, not 0"),
+        (
+            ["--source", "localhost"],
+            "--source must be an IP address or a network such as 127.0.1.0/24, not 'localhost'",
+        ),
+        (["--lines", os.devnull], f"--lines {os.devnull} must hold lines of ASCII text"),
     ],
 )
 def test_wrong_options_are_one_sentence_and_exit_code_2(

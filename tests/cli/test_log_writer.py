@@ -65,6 +65,20 @@ def test_what_a_full_pipe_does_not_take_is_counted_and_said_once_there_is_room()
     assert known == 10_000 and entries[-1]["event"] == "log-lines-left-out"
 
 
+def test_lines_gather_so_that_not_each_costs_a_write() -> None:
+    writes, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with writes, others, writer_to(writes.fileno()) as logger:
+        for number in range(50):
+            logger.info("%d", number)
+            time.sleep(0)  # the other thread's chance
+        packets: list[bytes] = []  # each is a write
+        while b"".join(packets).count(b"\n") < 50:
+            packets.append(others.recv(65536))
+    lines = b"".join(packets).splitlines()
+    assert [json.loads(line)["text"] for line in lines] == [str(number) for number in range(50)]
+    assert len(packets) < 10
+
+
 def test_what_is_queued_is_written_at_the_end() -> None:
     reading, writing = os.pipe()
     with writer_to(writing) as logger:

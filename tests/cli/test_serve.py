@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from helpers.raw_peer import BINARY, TEXT, close, connected, frame, joined, request
@@ -49,7 +52,7 @@ WRONG = {
     "a time with a unit": (
         ["--ping-timeout", "20s"],
         {},
-        "--ping-timeout' (env var: 'TRIOECHO_PING_TIMEOUT'): '20s' is not a number",
+        "--ping-timeout '20s' is not a number (give it without a unit, as in 2.5)",
     ),
     "a time longer than a day": (["--shutdown-timeout", "86401"], {}, "--shutdown-timeout"),
     "a public URL that is none": (["--public-url", "chat.example.com"], {}, "--public-url must be a URL"),
@@ -67,7 +70,11 @@ WRONG = {
     ),
     "an unknown log format": (["--log-format", "xml"], {}, "--log-format"),
     "an unknown log level": (["--log-level", "chatty"], {}, "--log-level"),
-    "a wrong environment variable": ([], {"TRIOECHO_MAX_ROOMS": "many"}, "--max-rooms"),
+    "a wrong environment variable": (
+        [],
+        {"TRIOECHO_MAX_ROOMS": "many"},
+        "TRIOECHO_MAX_ROOMS 'many' is not a whole number",
+    ),
     "a size that is wrong in the environment": ([], {"TRIOECHO_MAX_MESSAGE_SIZE": "1MB"}, "TRIOECHO_MAX_"),
 }
 
@@ -113,6 +120,29 @@ def test_a_host_that_is_not_ours_is_told_in_one_sentence_and_exits_with_1(host: 
     ended = serve("--host", host, "--port", "0")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(rf"trioecho: cannot listen on {re.escape(host)}[^\n]+\n", ended.stderr)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="needs Linux, a superuser and setpriv, to take a privilege away",
+)
+def test_a_port_that_takes_privileges_is_told_with_what_to_do() -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443:
+        pytest.skip("needs a system where port 443 takes privileges")
+    without = ["setpriv", "--bounding-set=-net_bind_service"]
+    command = [*without, sys.executable, "-m", "trioecho", "serve", "--port", "443"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "trioecho: cannot listen on 127.0.0.1:443: permission denied; ports below 1024 take privileges:"
+        " choose a higher one, or let systemd listen\n"
+    )
+
+
+def test_without_a_command_it_shows_the_help() -> None:
+    command = [sys.executable, "-m", "trioecho"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2 and ended.stderr.startswith("Usage: trioecho [OPTIONS] COMMAND")
 
 
 COMMANDS = ["", "serve", "client", "listen", "send", "bench"]

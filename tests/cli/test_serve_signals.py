@@ -25,7 +25,7 @@ from trioecho.settings import WhenSlow
 
 MIB = 2**20
 
-SLACK = 0.7
+SLACK = 5.0
 """How much longer than it must something may take on a busy machine (seconds)."""
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -109,7 +109,16 @@ async def test_the_signal_may_come_before_there_is_any_client() -> None:
 
 
 async def test_a_shutdown_delivers_what_a_stuck_client_held_up() -> None:
-    options = ("--shutdown-timeout", "1.6", "--stall-limit", "60", "--max-pending-bytes", "1MiB")
+    options = (
+        "--shutdown-timeout",
+        "1.6",
+        "--stall-limit",
+        "60",
+        "--stall-share",
+        "1",
+        "--max-pending-bytes",
+        "1MiB",
+    )
     async with (
         running(*options) as server,
         joined(server.url, stuck=True) as stuck,

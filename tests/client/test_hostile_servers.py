@@ -68,7 +68,7 @@ ACCEPT = b"Sec-WebSocket-Accept: KEY\r\n"
         UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Accept: x\r\n",
         UPGRADE + UPGRADE + CONNECTION + ACCEPT,
         b"Upgrade: websocket2\r\n" + CONNECTION + ACCEPT,
-        UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Extensions: permessage-deflate\r\n",
+        UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Extensions: x-other\r\n",
         UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Protocol: \x1b[31m\r\n",
         UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a\r\n",
         UPGRADE + CONNECTION + ACCEPT + b"Sec-WebSocket-Protocol: " + b"b" * 20_000 + b"\r\n",

@@ -91,7 +91,7 @@ async def test_empty_fragments_without_end_hold_nothing() -> None:
     async with raw_server(dribble) as server:
         async with open_client(server.url, close_timeout=0.05) as client:
             assert await client.receive() == "end"
-            assert client._connection._connection._assembly._parts == []
+            assert client._connection._connection._protocol._assembly._parts == []
             await client.close()
             with pytest.raises(ConnectionClosed):
                 await client.receive()

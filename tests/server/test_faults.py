@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 from helpers.faulty_stream import FaultyListener
-from helpers.memory_listener import MemoryListener
+from helpers.memory_listener import LockstepListener
 from helpers.raw_peer import TEXT, Peer, close, connected, frame, joined, request
 from helpers.server import Serving, serving
 from helpers.server_process import running
@@ -77,7 +77,7 @@ async def test_a_bug_in_a_handshake_ends_that_connection_only(fault: str) -> Non
             await talk(one, two)
 
 
-class ExhaustedListener(MemoryListener):
+class ExhaustedListener(LockstepListener):
     """A listener that cannot accept anything for the first hundred tries: no file is left for it."""
 
     tries = 0
@@ -90,12 +90,35 @@ class ExhaustedListener(MemoryListener):
         return await super().accept()
 
 
+class HalfExhaustedListener(LockstepListener):
+    """A listener that has a file for a connection only now and then."""
+
+    tries = 0
+
+    async def accept(self) -> trio.abc.Stream:
+        """Accept, or say that there are too many open files."""
+        self.tries += 1
+        if self.tries % 2:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return await super().accept()
+
+
+async def test_files_that_come_and_go_are_logged_once_too(autojump_clock: trio.testing.MockClock) -> None:
+    listener = HalfExhaustedListener()
+    async with serving(listeners=[listener]) as server:
+        for _ in range(20):
+            stream = await listener.open()
+            await stream.send_all(request())
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        assert len(server.find(level="error")) == 1
+
+
 async def test_too_many_open_files_are_logged_once_however_long_it_lasts(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     listener = ExhaustedListener()
     async with serving(listeners=[listener]) as server:
-        stream = await listener.connect()
+        stream = await listener.open()
         await stream.send_all(request())
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
         (line,) = server.find(level="error")

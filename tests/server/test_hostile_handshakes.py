@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from helpers.memory_listener import MemoryListener
+from helpers.memory_listener import LockstepListener
 from helpers.raw_peer import TEXT, connected, frame, joined, request
 from helpers.server import serving, unharmed
 
@@ -113,9 +113,9 @@ async def test_a_handshake_that_stalls_half_way_is_answered_with_408() -> None:
 async def test_a_handshake_that_dribbles_is_answered_when_its_time_is_over(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    listener = MemoryListener()
+    listener = LockstepListener()
     async with serving(listeners=[listener]):
-        stream = await listener.connect()
+        stream = await listener.open()
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
 

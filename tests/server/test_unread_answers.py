@@ -8,9 +8,9 @@ import pytest
 import trio
 import trio.testing
 from helpers.raw_peer import request
-from helpers.virtual_server import Listener
 
 from trioecho import Server, serve
+from trioecho.testing import MemoryListener
 
 TIMEOUT = 10.0
 
@@ -23,7 +23,7 @@ REQUESTS = {
 
 @pytest.mark.parametrize("asked", REQUESTS)
 async def test_its_place_is_given_back(asked: str, autojump_clock: trio.testing.MockClock) -> None:
-    listener = Listener()
+    listener = MemoryListener()
     near, far = trio.testing.lockstep_stream_pair()
     async with trio.open_nursery() as nursery:
         run = partial(serve, listeners=[listener], handshake_timeout=TIMEOUT, ping_interval=0)

@@ -131,7 +131,9 @@ async def test_a_pong_that_nobody_asked_for_is_ignored() -> None:
 
 @pytest.mark.parametrize("when_slow", ["wait", "disconnect"])
 async def test_a_client_that_was_too_slow_is_told_1008_when_it_reads_again(when_slow: WhenSlow) -> None:
-    async with unharmed(when_slow=when_slow, max_pending_bytes=8 * MIB, stall_limit=0.2) as server:
+    async with unharmed(
+        when_slow=when_slow, max_pending_bytes=8 * MIB, stall_limit=0.2, stall_share=1
+    ) as server:
         async with (
             joined(server.url) as sender,
             joined(server.url) as reader,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import trio
 import trio.testing
 from helpers.raw_peer import TEXT, frame, joined
@@ -12,10 +15,14 @@ KIB, MIB = 2**10, 2**20
 MESSAGE = b"x" * 100 * KIB
 
 
-async def test_a_client_that_writes_before_it_reads_is_drained_and_closed_politely() -> None:
+@pytest.mark.parametrize("options", [{}, {"rate": "20/h:20"}], ids=["at once", "at a rate"])
+async def test_a_client_that_writes_before_it_reads_is_drained_and_closed_politely(
+    options: dict[str, Any],
+) -> None:
     """What it writes is more than a socket holds, and so is what it is to read: each waits for the other."""
     written = 64
-    async with serving(when_slow="wait", shutdown_timeout=15) as server, joined(server.url) as publisher:
+    run = serving(when_slow="wait", shutdown_timeout=15, **options)
+    async with run as server, joined(server.url) as publisher:
         async with joined(server.url, stuck=True) as peer:
             for _ in range(20):
                 await publisher.send(frame(TEXT, MESSAGE))

@@ -9,8 +9,11 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
+from helpers.passes import passes
 from helpers.streams import Connect, lockstep, memory, small_sockets, sockets
-from helpers.virtual_server import served
+from helpers.virtual_server import Peer, served
+
+from trioecho.sessions.keepalive import CLIENTS_A_TURN
 
 PONG = b"\x8a\x80\0\0\0\0"
 
@@ -129,3 +132,27 @@ async def test_0_turns_it_off(off: dict[str, float], autojump_clock: trio.testin
         with trio.move_on_after(1) as scope:
             await peer.next()
         assert scope.cancelled_caught, "something was sent"
+
+
+async def test_those_who_are_due_together_do_not_take_the_loop_for_themselves(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    count = 4 * CLIENTS_A_TURN
+    pinged = 0
+
+    async def be_pinged(peer: Peer) -> None:
+        nonlocal pinged
+        assert await peer.next() == ("ping", b"")
+        pinged += 1
+
+    async with served(memory, ping_interval=5, ping_timeout=2) as (server, join):
+        peers = [await join("/") for _ in range(count)]
+        async with trio.open_nursery() as nursery:
+            for peer in peers:
+                nursery.start_soon(be_pinged, peer)
+            await trio.sleep(5)
+            assert max(await passes(lambda: pinged == count, lambda: pinged)) <= 2 * CLIENTS_A_TURN
+        # And when they are found to be dead.
+        await trio.sleep(2)
+        gone = server.counters.disconnected
+        assert max(await passes(lambda: gone["dead"] == count, gone.total)) <= 2 * CLIENTS_A_TURN

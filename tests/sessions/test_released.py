@@ -9,14 +9,15 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
 from helpers.faulty_stream import FaultyListener
-from helpers.raw_peer import BINARY, CONTINUATION, TEXT, Peer, close, connected, frame, request
+from helpers.raw_peer import BINARY, CONTINUATION, TEXT, Peer, close, connected, frame, joined, request
 from helpers.server import Serving, serving
 
 CONNECTION_PACKAGES = {"trioecho", "trio_websocket", "wsproto", "h11"}
@@ -34,12 +35,18 @@ def without_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+    for handler in logging.getLogger().handlers:  # pytest uses them again for other tests
+        handler.removeFilter(has_no_traceback)
+
+
+def has_no_traceback(record: logging.LogRecord) -> bool:
+    return not record.exc_info
 
 
 def keep_no_tracebacks() -> None:
     """Keep pytest's own log book from holding the frames of what failed."""
     for handler in logging.getLogger().handlers:
-        handler.addFilter(lambda record: not record.exc_info)
+        handler.addFilter(has_no_traceback)
 
 
 def alive() -> Counter[str]:
@@ -172,6 +179,41 @@ async def test_nothing_is_left_of_a_connection_that_was_ended_with_a_word(end: S
             for _ in range(3):
                 await once(server, end, False)
                 await settle()
+
+
+async def test_nothing_is_left_of_a_client_for_whom_there_was_no_room() -> None:
+    async def be_refused(peer: Peer) -> None:
+        await peer.send(request(b"/another") + LISTEN.replace(b" / ", b" /another "))
+        assert (await peer.read_response())[0] == 503
+
+    async with serving(max_rooms=1) as server, connected(server.url) as peer:
+        await a_message(peer)
+        await once(server, be_refused, False)
+        async with nothing_left(server):
+            for _ in range(3):
+                await once(server, be_refused, False)
+                await settle()
+
+
+async def test_clients_that_are_silent_keep_nothing_of_what_was_said() -> None:
+    """Neither of what they have sent, nor of what they have got."""
+    async with serving(history=0, compress=False) as server, AsyncExitStack() as there:
+        senders = [await there.enter_async_context(joined(server.url, b"/%d" % n)) for n in range(8)]
+        listener = await there.enter_async_context(connected(server.url))
+        await an_event_stream(listener)
+        await settle()
+        tracemalloc.start()
+        try:
+            for sender in senders:
+                await sender.send(frame(BINARY, bytes(MIB)))
+                await settle()
+            await server.server.hub.publish("/", MIB * "x")
+            await listener.read_until(MIB * b"x" + b"\n\n")
+            await settle()
+            held, most = tracemalloc.get_traced_memory()
+            assert held < MIB < most
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("join", [a_message, an_event_stream])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 import trio
-from helpers.raw_peer import CLOSE, TEXT, close, frame, joined
+from helpers.raw_peer import CLOSE, TEXT, Peer, close, frame, joined
 from helpers.server import Serving, serving
 
+import trioecho
 from trioecho.settings import WhenSlow
+from trioecho.transport import closing
 
 MIB = 2**20
+
+FIN_WAIT_1 = "04"
+"""How /proc/net/tcp names the state of a socket that is closed, and still has something for its peer."""
 
 LINUX = Path("/proc/net/tcp").exists()
 
@@ -76,3 +82,38 @@ async def test_an_ordinary_end_is_never_a_reset() -> None:
                 assert (opcode, payload[:2]) == (CLOSE, b"\x03\xe9")
                 await other.send(close(1001))
                 assert await other.read_to_end() == b""
+
+
+@pytest.mark.skipif(not LINUX, reason="/proc/net/tcp is Linux's")
+async def test_a_client_that_must_go_for_its_memory_leaves_no_socket_behind() -> None:
+    async with serving(max_memory=8 * MIB, max_pending_bytes=40 * MIB) as server:
+        async with joined(server.url, stuck=True) as stuck:
+            await fill(server)
+            await server.event("disconnected", why="over-memory", address=stuck.address)
+            with trio.fail_after(1):
+                while kernel_sockets(server, stuck.address):  # noqa: ASYNC110 - the kernel tells nobody
+                    await trio.sleep(0.02)
+
+
+@pytest.mark.skipif(not LINUX, reason="/proc/net/tcp is Linux's")
+async def test_a_response_that_is_not_read_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "UNREAD_TIMEOUT", 1.0)
+
+    async def much(_: trioecho.Request) -> trioecho.Response:
+        return trioecho.Response(200, bytes(14_000))
+
+    stuck = trio.socket.socket()
+    # So early that it counts: less than the response fits, and the server's kernel takes the rest.
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    async with serving(http_handlers={"/much": much}) as server:
+        host, _, port = server.url.removeprefix("ws://").strip("/").rpartition(":")
+        await stuck.connect((host, int(port)))
+        async with trio.SocketStream(stuck) as stream:
+            await stream.send_all(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            address = Peer(stream).address
+            with trio.fail_after(10):
+                while kernel_sockets(server, address) != [FIN_WAIT_1]:  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+                # The kernel looks only now and then.
+                while kernel_sockets(server, address):  # noqa: ASYNC110 - the kernel tells nobody
+                    await trio.sleep(0.02)

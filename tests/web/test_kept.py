@@ -1,4 +1,4 @@
-"""What is asked for again and again is worked out for a small share of the time only."""
+"""What is asked for again and again is worked out for a small share of the time only, and in slices."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from time import perf_counter
 
 import trio
 import trio.testing
+from helpers.passes import passes
 
-from trioecho.web.kept import SHARE, Kept
+from trioecho.web.kept import SHARE, SLICE, Kept, Slices
 
 
 def busy(seconds: float) -> float:
@@ -19,24 +20,79 @@ def busy(seconds: float) -> float:
 
 
 async def test_it_is_kept_in_proportion_to_what_it_took(mock_clock: trio.testing.MockClock) -> None:
-    kept = Kept(lambda: busy(0.01))
-    first = kept.get()
-    assert kept.get() == first
+    async def work(slices: Slices) -> float:
+        return busy(0.01)
+
+    kept = Kept(work)
+    first = await kept.get()
+    assert await kept.get() == first
     mock_clock.jump(SHARE * 0.01 * 0.9)
-    assert kept.get() == first
+    assert await kept.get() == first
     mock_clock.jump(SHARE * 0.01)
-    assert kept.get() > first
+    assert await kept.get() > first
 
 
-async def test_asking_without_a_pause_takes_a_small_share(nursery: trio.Nursery) -> None:
+async def test_it_is_kept_no_longer_than_it_may_be(mock_clock: trio.testing.MockClock) -> None:
+    async def work(slices: Slices) -> float:
+        return busy(0.05)
+
+    kept = Kept(work, longest=0.1)
+    first = await kept.get()
+    mock_clock.jump(0.09)
+    assert await kept.get() == first
+    mock_clock.jump(0.02)
+    assert await kept.get() > first
+
+
+async def test_asking_without_a_pause_takes_a_small_share() -> None:
     works: list[float] = []
 
-    def work() -> int:
+    async def work(slices: Slices) -> int:
         works.append(busy(0.002))
         return len(works)
 
     kept = Kept(work)
     began = perf_counter()
     while perf_counter() - began < 0.5:
-        kept.get()
+        await kept.get()
     assert 0 < len(works) * 0.002 < 0.5 / SHARE * 1.5
+
+
+async def test_others_get_their_turn_meanwhile_and_get_the_same_if_they_ask(nursery: trio.Nursery) -> None:
+    works, taken, got = 0, 0, list[int]()
+
+    def take(thing: int) -> None:
+        nonlocal taken
+        taken += 1
+
+    async def work(slices: Slices) -> int:
+        nonlocal works
+        works += 1
+        await slices.each(range(10 * SLICE), take)
+        busy(0.01)  # so that it is fresh when the others look
+        return works
+
+    async def ask() -> None:
+        got.append(await kept.get())
+
+    kept = Kept(work)
+    for _ in range(5):
+        nursery.start_soon(ask)
+    assert max(await passes(lambda: len(got) == 5, lambda: taken)) <= 2 * SLICE
+    assert (got, taken) == ([1] * 5, 10 * SLICE)
+
+
+async def test_the_turns_of_others_do_not_count_as_work(nursery: trio.Nursery) -> None:
+    async def work(slices: Slices) -> int:
+        await slices.each(range(6 * SLICE), lambda thing: None)
+        assert slices.waited > 0.04
+        return 1
+
+    async def keep_busy() -> None:
+        while True:
+            busy(0.02)
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(keep_busy)
+    assert await Kept(work).get() == 1
+    nursery.cancel_scope.cancel()

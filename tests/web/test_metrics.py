@@ -120,6 +120,16 @@ async def test_it_counts_who_was_refused_by_cause_and_repeats_nothing_a_client_c
         assert not [key for key in found if "chosen" in "".join(key) or "another" in "".join(key)]
 
 
+async def test_what_an_alert_is_about_is_zero_before_it_happens() -> None:
+    """Prometheus sees no increase in the first value of a counter that was not there before."""
+    async with serving() as server:
+        found = await scrape(server)
+        for reason in ("bug", "slow", "full", "dead", "shutdown"):
+            assert found["trioecho_disconnects_total", reason] == 0
+        for cause in ("401", "403", "500", "503", "overload"):
+            assert found["trioecho_refusals_total", cause] == 0
+
+
 async def test_it_speaks_openmetrics_to_who_asks_for_it() -> None:
     async with serving() as server:
         headers = {"Accept": "application/openmetrics-text; version=1.0.0"}

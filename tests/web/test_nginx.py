@@ -100,7 +100,7 @@ async def test_all_four_ways_work_through_it(prefix: str, folder: Path) -> None:
             url, at = f"http://{address}{path}", f"ws://{address}/"
             async with asking(at) as events, asking(at) as client, asking(at) as other:
                 await events.send(head_of(path, headers={"Accept": "text/event-stream"}))
-                await events.read_until(b": listening\n\n")
+                await events.read_until(b"-0\n\n")
                 for peer in (client, other):
                     await peer.shake_hands(request(path.encode()))
                 await client.send(frame(TEXT, b"over nginx"))

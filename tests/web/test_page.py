@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from helpers.browser import ServerProcess, chromium, node_module
+from helpers.markdown import example
 from helpers.raw_peer import TEXT, frame, request
 from websockets.sync.client import connect
 
@@ -109,9 +110,148 @@ def test_it_comes_back_by_itself_when_the_server_does(browser: Any, server: Serv
         server.start()
         wait_connected(page)
         page.get_by_text("Connected again.").wait_for()
+        # A server that has started again knows nothing of what was said before.
+        page.get_by_text("Messages may be missing here, and nobody knows how many").wait_for()
         with connect(f"ws://{server.address}/room") as client:
             page.keyboard.press("Enter")
             assert client.recv(timeout=10) == "kept until it can be sent"
+
+
+@contextmanager
+def cut_off(page: Any) -> Iterator[None]:
+    """Lose the page's connection, and let it come back at the end: a person need not wait for it."""
+    page.evaluate("lost = connect; connect = () => {}; socket.close(3000)")
+    page.locator("#state", has_text="Not connected").wait_for()
+    yield
+    page.evaluate("connect = lost; clearTimeout(retryTimer); connect()")
+    wait_connected(page)
+
+
+def test_what_was_said_while_it_was_away_is_shown_and_what_is_forgotten_is_counted(browser: Any) -> None:
+    server = ServerProcess("--history", "5", "--history-bytes", "4000")
+    with opened(browser, server) as page, connect(f"ws://{server.address}/room") as client:
+        # What this page says itself is numbered too, and comes back to it after its last place.
+        say(page, "mine")
+        assert client.recv(timeout=10) == "mine"
+        with cut_off(page):
+            for number in range(3):
+                client.send(f"while away {number}")
+                client.ping().wait(10)
+        shown(page, "while away 2")
+        client.send("back again")
+        shown(page, "back again")
+        rows = page.locator("#log li .text").all_inner_texts()
+        assert [row.removeprefix("you").strip() for row in rows] == [
+            "mine",
+            *[f"while away {number}" for number in range(3)],
+            "back again",
+        ]
+        with cut_off(page):
+            for number in range(25):
+                client.send(f"later {number}")
+                client.ping().wait(10)
+        shown(page, "later 24")
+        (gap,) = page.locator("#log .gap").all_inner_texts()
+        missing = re.fullmatch("([0-9]+) messages are missing here.", gap.strip())
+        assert missing
+        rows = page.locator("#log li .text").all_inner_texts()[5:]
+        assert rows == [f"later {number}" for number in range(int(missing[1]), 25)]
+    server.stop()
+
+
+def test_who_is_there_is_listed_where_there_are_names(browser: Any) -> None:
+    server = ServerProcess("--token", "ada=9f3c2a7e51d04b68a1c5", "--token", "bo=8c1d0be2f7a94e35b6d2")
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    try:
+        page = context.new_page()
+        page.goto(f"http://{server.address}/room")
+        page.get_by_label("Token", exact=True).fill("9f3c2a7e51d04b68a1c5")
+        page.keyboard.press("Enter")
+        wait_connected(page)
+        names = page.locator("#names")
+        names.get_by_text("ada", exact=True).wait_for()
+        url, headers = f"ws://{server.address}/room", {"Authorization": "Bearer 8c1d0be2f7a94e35b6d2"}
+        with connect(url, additional_headers=headers), connect(url, additional_headers=headers):
+            names.get_by_text("bo \u00d72", exact=True).wait_for()
+            page.get_by_text("3 here").wait_for()
+        names.get_by_text("bo").wait_for(state="detached")
+        page.get_by_text("1 here").wait_for()
+        assert names.locator("li").all_inner_texts() == ["ada"]
+    finally:
+        context.close()
+        server.stop()
+
+
+KEY = "a secret that is long enough for HS256, and known to the server only"
+
+
+def signed(name: str, seconds: float) -> str:
+    """A token that runs out in so many seconds."""
+    jwt = pytest.importorskip("jwt", reason="needs PyJWT")
+    token: str = jwt.encode({"sub": name, "exp": time.time() + seconds}, KEY, algorithm="HS256")
+    return token
+
+
+@pytest.fixture
+def signing_server(tmp_path: Any) -> Iterator[ServerProcess]:
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    server = ServerProcess(
+        "--jwt-key-file", str(key), "--jwt-algorithm", "HS256", "--token-cookie", "session"
+    )
+    yield server
+    server.stop()
+
+
+def test_when_its_token_has_run_out_it_asks_for_a_new_one_and_misses_nothing(
+    browser: Any, signing_server: ServerProcess
+) -> None:
+    server, headers = signing_server, {"Authorization": f"Bearer {signed('bo', 3600)}"}
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    try:
+        page = context.new_page()
+        page.goto(f"http://{server.address}/room")
+        token = page.get_by_label("Token", exact=True)
+        token.fill(signed("ada", 6))
+        page.keyboard.press("Enter")
+        wait_connected(page)
+        with connect(f"ws://{server.address}/room", additional_headers=headers) as client:
+            page.get_by_text("This token has expired.").wait_for()
+            client.send("while it had none")
+            client.ping().wait(10)
+            token.fill(signed("ada", 3600))
+            page.keyboard.press("Enter")
+            wait_connected(page)
+            shown(page, "while it had none")
+    finally:
+        context.close()
+
+
+def test_when_its_cookie_was_renewed_it_comes_back_by_itself(
+    browser: Any, signing_server: ServerProcess
+) -> None:
+    server = signing_server
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+
+    def renew(seconds: float) -> None:
+        cookie = {"name": "session", "value": signed("ada", seconds), "url": f"http://{server.address}/"}
+        context.add_cookies([cookie])
+
+    try:
+        renew(6)
+        page = context.new_page()
+        page.goto(f"http://{server.address}/room")
+        wait_connected(page)
+        renew(3600)
+        page.get_by_text("Connected again.").wait_for()
+        wait_connected(page)
+        assert not page.get_by_label("Token", exact=True).is_visible()
+    finally:
+        context.close()
 
 
 def test_it_goes_to_another_room_by_its_name(browser: Any, server: ServerProcess) -> None:
@@ -375,6 +515,25 @@ def test_a_browser_that_offers_subprotocols_is_connected(browser: Any, server: S
         assert ended == "x"
 
 
+def test_the_manuals_list_of_members_is_kept_in_a_browser(browser: Any, server: ServerProcess) -> None:
+    script = example("presence", "Keep a list of who is in a room").replace("127.0.0.1:7890", server.address)
+    with opened(browser, server) as page:
+        lines: list[str] = []
+        page.on("console", lambda line: lines.append(line.text))
+
+        def wait_for(expected: str) -> None:
+            deadline = time.monotonic() + PATIENCE / 1000
+            while not lines or lines[-1] != expected:
+                assert time.monotonic() < deadline, lines
+                page.wait_for_timeout(50)
+
+        page.evaluate(f"() => {{ {script} }}")
+        wait_for(" and 1 more")
+        with connect(f"ws://{server.address}/news"):
+            wait_for(" and 2 more")
+        wait_for(" and 1 more")
+
+
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("messages", [False, True])
@@ -392,6 +551,8 @@ def test_axe_finds_nothing(
             say(page, "hello yourself")
             page.evaluate("leaveOut(12)")
             page.evaluate("note('Connection lost.')")
+            page.evaluate("missing(17)")
+            page.evaluate("takePresence({ named: 1, unnamed: 2, here: [{ id: '1', name: 'ada' }] })")
             page.get_by_text("Other ways into this room").click()
         page.evaluate(axe)
         found = page.evaluate("axe.run()")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from helpers.http_client import asking, curl, fetch, head_of, http_url, needs_curl
-from helpers.memory_listener import MemoryListener
+from helpers.memory_listener import LockstepListener
 from helpers.raw_peer import BINARY, TEXT, joined
 from helpers.server import serving, unharmed
 from helpers.server_process import running
@@ -85,7 +85,7 @@ CHUNKED = {**TOKEN, "Transfer-Encoding": "chunked"}
     ],
 )
 async def test_what_may_not_be_published_reaches_nobody(head: bytes, body: bytes, status: int) -> None:
-    limits = {"max_message_size": 1000, "handshake_timeout": 0.2}
+    limits = {"max_message_size": 1000, "message_timeout": 0.2}
     async with unharmed(**limits) as server, joined(server.url) as listener:  # type: ignore[arg-type]
         async with asking(server.url) as peer:
             await peer.send(head + body)
@@ -113,12 +113,12 @@ async def test_a_post_that_comes_too_late_in_a_shutdown_is_told_so(
     """Its body arrives when its room has begun to drain, which a client that reads nothing holds up."""
     options = Options(max_message_size=1000, max_pending_bytes=1000)
     async with trio.open_nursery() as nursery:
-        listener = MemoryListener()
+        listener = LockstepListener()
         server = await nursery.start(partial(serve, listeners=[listener], **options))
         async with server.hub.subscribe("/room") as subscription:
             for _ in range(3):
                 await server.hub.publish("/room", bytes(1000))
-            stream = await listener.connect()
+            stream = await listener.open()
             await stream.send_all(head_of("/room", method="POST", headers=TOKEN, body=b"late") + b"l")
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(server.shutdown)
@@ -133,7 +133,7 @@ async def test_a_post_that_comes_too_late_in_a_shutdown_is_told_so(
 async def test_a_full_room_makes_a_publisher_wait_at_most_for_the_stall_limit(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    listener = MemoryListener()
+    listener = LockstepListener()
     options = Options(max_message_size=1000, max_pending_bytes=1000)
     server = await nursery.start(partial(serve, listeners=[listener], **options))
 
@@ -152,7 +152,7 @@ async def test_a_full_room_makes_a_publisher_wait_at_most_for_the_stall_limit(
     nursery.start_soon(read_slowly)
     await trio.testing.wait_all_tasks_blocked()
     began = trio.current_time()
-    stream = await listener.connect()
+    stream = await listener.open()
     await stream.send_all(head_of("/room", method="POST", headers=TOKEN, body=b"x") + b"x")
     answer = (await stream.receive_some()).decode()
     assert answer.startswith("HTTP/1.1 503 ") and "\r\nRetry-After: 1\r\n" in answer
@@ -167,7 +167,7 @@ async def test_the_token_comes_from_the_environment_a_file_or_the_command_line(
     file = tmp_path / "token"
     file.write_text("ada secret\n")
     options = {"option": ["--token", "ada=secret"], "file": ["--token-file", str(file)]}
-    variables = {"TRIOECHO_TOKEN": "ada=secret"} if how == "variable" else {}
+    variables = {"TRIOECHO_TOKENS": "ada=secret"} if how == "variable" else {}
     async with running(*options.get(how, []), variables=variables) as server:
         assert (await fetch(server.url, method="POST", headers=TOKEN, body=b"x")).status == 202
         assert "secret" not in "\n".join(server.lines)

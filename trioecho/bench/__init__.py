@@ -7,5 +7,6 @@ on a message is one by which no server can be seen to be faster. The server and 
 Read it in this order: ``plan`` (what is asked), ``messages`` (what will be sent, known in advance),
 ``stream`` (how far each publisher's messages have come), ``track`` (what one receiver has seen of them),
 ``connection`` (writing), ``receiver`` (reading and comparing), ``pace`` (when to send), ``loop`` (the one
-place that waits), ``target`` and ``dial`` (connecting), ``load`` (the phases of a run), ``report``.
+place that waits), ``target``, ``sources``, ``handshake`` and ``dial`` (connecting), ``load`` (the phases of a
+run), ``storm`` and ``returning`` (a run in which many leave and come back), ``report``.
 """

@@ -1,188 +1,220 @@
-"""Connecting: many handshakes (TCP, TLS, WebSocket) at once, each a generator of the events it waits for."""
+"""Connecting: many handshakes at once, in one's own time or a little at a time between other work."""
 
 from __future__ import annotations
 
-import base64
-import errno
-import hashlib
-import os
-import secrets
-import selectors
 import socket
-import ssl
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+from trioecho.bench.handshake import WRITE, DialError, Dialled, Handshake, Tickets, said, shake_hands
+from trioecho.bench.poll import best_poll
+from trioecho.bench.sources import Sources
 from trioecho.bench.target import Target
 
-__all__ = ["DialError", "dial_all"]
-
-AT_ONCE = 100
-"""Handshakes under way at one time: enough to keep a server busy, less than any listener's backlog."""
+__all__ = ["Dialler", "Route", "find_route"]
 
 TIMEOUT = 20.0
-"""Seconds that one handshake may take until the run gives up."""
+"""Seconds that one handshake may take until it is given up."""
 
-MAX_HEAD = 2**14
-"""The longest answer that is read before its end must have come (16 KiB, what most servers allow)."""
-
-ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What a server mixes with the client's key (RFC 6455, section 1.3)."""
-
-T = TypeVar("T")
-
-Dialled = tuple[socket.socket, bytes]
-"""A connected socket, and what came after the answer's head."""
-
-Handshake = Generator[int, None, Dialled]
-"""Yields the events it waits for; returns the connection."""
+A_FEW = 16
+"""So many go on between two looks at the clock."""
 
 
-class DialError(Exception):
-    """A connection could not be made; the text is one sentence that says why."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a server: which of its addresses answers, and how one comes there."""
+
+    target: Target
+    family: int
+    address: Any
+    sources: Sources
+    tickets: Tickets | None = None
+
+    def begin(self, path: str) -> tuple[socket.socket, Handshake]:
+        """
+        Make a connection for this path, whose handshake waits for its first turn.
+
+        Raises:
+            DialError: it can come from nowhere.
+
+        """
+        try:
+            source = self.sources.next(self.family, self.address)
+        except LookupError:
+            raise DialError(
+                f"no --source can reach {self.target}, which is an address of another kind"
+            ) from None
+        connection = socket.socket(self.family)
+        return connection, shake_hands(
+            connection, self.address, self.target, path, source=source, tickets=self.tickets
+        )
 
 
-def dial_all(target: Target, paths: Iterable[str]) -> Iterator[Dialled]:
+def find_route(
+    target: Target, path: str, sources: Sources, tickets: Tickets | None = None
+) -> tuple[Route, Dialled]:
     """
-    Connect once for each path; yields the connections in the order of the paths.
-
-    The first is made alone: it finds out which of the host's addresses answers.
+    Find out which of the host's addresses answers, by the first connection; returns both.
 
     Raises:
-        DialError: the server refused, is not a WebSocket server, or took longer than ``TIMEOUT``.
+        DialError: none does, or it is not a WebSocket server.
 
     """
-    pending = iter(paths)
-    first = next(pending)
     try:
         addresses = target.addresses()
     except OSError as error:
         raise DialError(f"the name {target.address.host} is not known") from error
     for family, address in addresses:
+        route = Route(target, family, address, sources, tickets)
+        with Dialler(route, [path], at_once=1) as dialler:
+            [(_, made)] = dialler.run()
+        if not isinstance(made, OSError):
+            return route, _connected(made)
+        problem = made
+    raise DialError(f"cannot connect to {target}: {said(problem)}") from problem
+
+
+def _connected(made: Dialled | DialError) -> Dialled:
+    if isinstance(made, DialError):
+        raise made
+    return made
+
+
+Made = tuple[int, Dialled | DialError | OSError]
+"""The number of a path, and the connection that was made for it or why there is none."""
+
+
+@dataclass(slots=True)
+class _Dial:
+    """A connection under way: the number of its path, and what it waits for."""
+
+    place: int
+    handshake: Handshake
+    deadline: float
+    awaited: int
+
+
+class Dialler:
+    """
+    Makes a connection for each of ``paths``, ``at_once`` of them under way at one time.
+
+    A context manager: what is under way when it is left, or was made and not taken, is closed.
+    """
+
+    def __init__(self, route: Route, paths: Iterable[str], *, at_once: int) -> None:
+        self._route = route
+        self._paths = enumerate(paths)
+        self._at_once = at_once
+        self._poll = best_poll()
+        self._under_way: dict[int, _Dial] = {}
+        self._made: deque[Made] = deque()
+        self._begun_all = False
+
+    def __enter__(self) -> Dialler:
+        """Begin with :meth:`run` or :meth:`step`."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give up what is not finished."""
+        for dial in self._under_way.values():
+            dial.handshake.close()
+        for _, result in self._made:
+            if isinstance(result, tuple):
+                result[0].close()
+        self._poll.close()
+
+    def fileno(self) -> int:
+        """Return a descriptor that can be read when a handshake can go on."""
+        return self._poll.fileno()
+
+    @property
+    def finished(self) -> bool:
+        """Whether each connection was made, or has failed."""
+        return self._begun_all and not self._under_way
+
+    @property
+    def eager(self) -> bool:
+        """Whether there may be connections to begin at once."""
+        return not self._begun_all and len(self._under_way) < self._at_once
+
+    def run(self) -> Iterator[Made]:
+        """Make all connections; each is given as it is made."""
+        while not self.finished:
+            self.step(TIMEOUT)
+            yield from self.taken()
+
+    def taken(self) -> Iterator[Made]:
+        """Give what was made since; from then on a connection is the caller's."""
+        while self._made:
+            yield self._made.popleft()
+
+    def step(self, wait: float = 0.0, budget: float = TIMEOUT) -> None:
+        """
+        Go on with the handshakes, after waiting up to ``wait`` seconds if there is nothing to go on with.
+
+        Works for about ``budget`` seconds, and leaves the rest for the next time.
+        """
+        until = time.monotonic() + budget
+        while self.eager and time.monotonic() < until:
+            if (following := next(self._paths, None)) is None:
+                self._begun_all = True
+            else:
+                self._begin(*following)
+        if not self._under_way:
+            return
+        # The oldest comes first: a server that sends its answer byte by byte gains nothing by it.
+        oldest = next(iter(self._under_way.values())).deadline - time.monotonic()
+        wait = 0.0 if self._made else max(0.0, min(wait, oldest))
+        while ready := self._poll.wait(wait, A_FEW):
+            for number, _ in ready:
+                self._advance(number)
+            wait = 0.0
+            if not self._under_way or time.monotonic() >= until:
+                break
+        self._expire()
+
+    def _begin(self, place: int, path: str) -> None:
         try:
-            yield from _drive(target, family, address, iter([first]))
-            break
-        except OSError as error:
-            problem = error
-    else:
-        raise DialError(f"cannot connect to {target}: {_said(problem)}") from problem
-    try:
-        yield from _drive(target, family, address, pending)
-    except OSError as error:
-        raise DialError(f"{target} took some connections, then one failed: {_said(error)}") from error
+            connection, handshake = self._route.begin(path)
+            awaited = next(handshake)
+        except (DialError, OSError) as error:
+            self._made.append((place, error))
+            return
+        # Kept by number: the TLS layer puts another object over the same descriptor.
+        self._poll.watch(connection.fileno(), writing=awaited == WRITE)
+        self._under_way[connection.fileno()] = _Dial(place, handshake, time.monotonic() + TIMEOUT, awaited)
 
-
-def _drive(target: Target, family: int, address: Any, paths: Iterator[str]) -> Iterator[Dialled]:
-    ready: dict[int, Dialled] = {}
-    under_way: dict[int, tuple[int, Handshake, float]] = {}
-    asked = given = 0
-    with selectors.DefaultSelector() as selector:
+    def _advance(self, number: int) -> None:
+        dial = self._under_way[number]
+        result: Dialled | DialError | OSError
         try:
-            while True:
-                while len(under_way) < AT_ONCE and (path := next(paths, None)) is not None:
-                    connection = socket.socket(family)
-                    handshake = _handshake(connection, address, target, path)
-                    # Registered by number: the TLS layer puts another object over the same descriptor.
-                    selector.register(connection.fileno(), next(handshake))
-                    under_way[connection.fileno()] = (asked, handshake, time.monotonic() + TIMEOUT)
-                    asked += 1
-                if not under_way:
-                    return
-                # The oldest comes first: a server that sends its answer byte by byte gains nothing by it.
-                left = next(iter(under_way.values()))[2] - time.monotonic()
-                events = selector.select(max(left, 0))
-                if left <= 0 or not events:
-                    raise DialError(f"{target} left {len(under_way)} handshakes waiting for {TIMEOUT:g} s")
-                for key, _ in events:
-                    place, handshake, _ = under_way[key.fd]
-                    try:
-                        awaited = next(handshake)
-                        if awaited != key.events:
-                            selector.modify(key.fd, awaited)
-                    except StopIteration as finished:
-                        selector.unregister(key.fd)
-                        del under_way[key.fd]
-                        ready[place] = finished.value
-                while given in ready:
-                    yield ready.pop(given)
-                    given += 1
-        finally:
-            for _, handshake, _ in under_way.values():
-                handshake.close()
-            for connection, _ in ready.values():
-                connection.close()
+            awaited = next(dial.handshake)
+        except StopIteration as finished:
+            result = finished.value
+        except (DialError, OSError) as error:
+            result = error
+        else:
+            if awaited != dial.awaited:
+                dial.awaited = awaited
+                self._poll.watch(number, writing=awaited == WRITE)
+            return
+        self._forget(number)
+        self._made.append((dial.place, result))
 
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._under_way:
+            number, dial = next(iter(self._under_way.items()))
+            if dial.deadline > now:
+                return
+            self._forget(number)
+            dial.handshake.close()
+            problem = f"{self._route.target} left a handshake waiting for {TIMEOUT:g} s"
+            self._made.append((dial.place, DialError(problem)))
 
-def _handshake(connection: socket.socket, address: Any, target: Target, path: str) -> Handshake:
-    """One connection, from TCP to the server's answer; the socket is closed if it fails."""
-    try:
-        connection.setblocking(False)
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A Unix socket says at once what is wrong, and refuses a moment's rush with EAGAIN.
-        while (problem := connection.connect_ex(address)) == errno.EAGAIN:
-            yield selectors.EVENT_WRITE
-        if problem not in (0, errno.EINPROGRESS):
-            raise OSError(problem, os.strerror(problem))
-        yield selectors.EVENT_WRITE
-        if problem := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(problem, os.strerror(problem))
-        if target.tls:
-            connection = secured = target.tls.wrap_socket(
-                connection, server_hostname=target.address.host, do_handshake_on_connect=False
-            )
-            yield from _until_done(secured.do_handshake)
-        key = base64.b64encode(secrets.token_bytes(16))
-        connection.send(target.request(path, key))
-        head = bytearray()
-        while b"\r\n\r\n" not in head:
-            data = yield from _until_done(lambda: connection.recv(MAX_HEAD))
-            head += data
-            if not data or len(head) > MAX_HEAD:
-                raise DialError(f"{target} {_no_answer(bytes(head))}")
-        answer, _, early = bytes(head).partition(b"\r\n\r\n")
-        _check(answer, key, target)
-        return connection, early
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _until_done(operation: Callable[[], T]) -> Generator[int, None, T]:
-    while True:
-        try:
-            return operation()
-        except (BlockingIOError, ssl.SSLWantReadError):
-            yield selectors.EVENT_READ
-        except ssl.SSLWantWriteError:
-            yield selectors.EVENT_WRITE
-
-
-def _check(answer: bytes, key: bytes, target: Target) -> None:
-    """Raise unless this is the answer of a WebSocket server to this key (RFC 6455, section 4.1)."""
-    status, *lines = answer.decode("latin-1").split("\r\n")
-    if status.split(" ")[1:2] != ["101"]:
-        raise DialError(f"{target} did not open a WebSocket connection; it answered {status[:100]!r}")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-    }
-    wanted = base64.b64encode(hashlib.sha1(key + ACCEPT_GUID).digest()).decode()
-    if headers.get("sec-websocket-accept") != wanted:
-        raise DialError(f"{target} answered the handshake with a wrong Sec-WebSocket-Accept")
-    if "sec-websocket-extensions" in headers:
-        raise DialError(f"{target} uses an extension that was not offered")
-
-
-def _no_answer(head: bytes) -> str:
-    if not head:
-        return "closed the connection without an answer"
-    return f"is not a WebSocket server; it answered {head[:40].decode('latin-1')!r}"
-
-
-def _said(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate cannot be trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or error})"
-    return error.strerror or str(error)
+    def _forget(self, number: int) -> None:
+        self._poll.forget(number)
+        del self._under_way[number]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from trioecho.bench.connection import LoadConnection
-from trioecho.bench.dial import dial_all
+from trioecho.bench.dial import Dialler, find_route
+from trioecho.bench.handshake import DialError, Dialled, Tickets, said
 from trioecho.bench.latency import Latency
 from trioecho.bench.loop import Loop
 from trioecho.bench.messages import Messages
@@ -15,12 +16,14 @@ from trioecho.bench.pace import SECOND, Flood, Paced, Silence
 from trioecho.bench.plan import Plan
 from trioecho.bench.process import cpu_seconds, resident_bytes
 from trioecho.bench.receiver import Receiver
+from trioecho.bench.sources import Sources
 from trioecho.bench.stream import Stream
 from trioecho.bench.target import Target
 from trioecho.bench.track import Faults, Track
+from trioecho.bench.unpacker import Point, Unpacker
 from trioecho.protocol.frames import Opcode
 
-__all__ = ["Load", "Sample"]
+__all__ = ["Load", "Sample", "Seat"]
 
 SETTLE = 0.5
 """Seconds of quiet after connecting: servers finish their handshakes before their memory is read."""
@@ -28,10 +31,25 @@ SETTLE = 0.5
 DRAIN_LIMIT = 60.0
 """Seconds after the measurement in which a server that is behind may still deliver, while it does."""
 
+BESIDE_LIMIT = 86400.0
+"""Seconds that connecting may take in all; each handshake has its own limit."""
+
+SLICE = 0.002
+"""Seconds of connecting in one turn of the loop."""
+
 CLOSE_LIMIT = 5.0
 """Seconds in which the server may answer the closing handshakes."""
 
 NORMAL_CLOSURE = (1000).to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A connection to make: its room, the stream that it publishes, and whether it is cut on the way."""
+
+    room: int
+    own: Stream | None = None
+    leaves: bool = False
 
 
 @dataclass(slots=True)
@@ -44,14 +62,18 @@ class Sample:
     server_memory: int = 0
     sent: int = 0
     delivered: int = 0
+    received: int = 0
 
 
 class Load:
     """One run against one server. :meth:`run` is called once; what it found is in the attributes."""
 
-    def __init__(self, plan: Plan, target: Target) -> None:
+    def __init__(self, plan: Plan, target: Target, lines: Sequence[bytes] = ()) -> None:
         self.plan = plan
         self.target = target
+        self.unpackers: list[Unpacker] = []
+        """Those of the receivers for which the server compresses."""
+        self._lines = lines
         self.faults = Faults()
         self.latency = Latency()
         self.streams: list[Stream] = []
@@ -67,6 +89,8 @@ class Load:
         """Seconds that all the handshakes took together."""
         self.tell: Callable[[str], None] = lambda phase: None
         """Called some times a second with the name of the phase: for a display of progress."""
+        self.tickets = Tickets() if plan.resume else None
+        """The TLS sessions, if they are to be resumed."""
         self._opened: list[Stream] = []
         self._loop = Loop(self.faults, self._opened)
         self._seen = -1
@@ -97,37 +121,94 @@ class Load:
             if self.plan.pid is not None:
                 self._turn("settling", SETTLE)
             self._sample("connected")
-            if self.plan.mode != "connect":
+            if self.plan.mode == "idle":
+                self._sample("begin")
+                self._turn("idle", self.plan.duration)
+                self._sample("end")
+            elif self.plan.sends:
                 self._send()
             self._close()
         finally:
             self._loop.close()
 
+    def _seats(self) -> Iterator[Seat]:
+        """Whom to connect, in this order."""
+        plan = self.plan
+        per_room = plan.publishers if plan.sends else 0
+        self.streams = [self._stream(number) for number in range(plan.rooms * per_room)]
+        for number in range(plan.stayed if plan.mode == "storm" else 0):
+            yield Seat(number % plan.rooms)
+        for number in range(plan.subscribers):
+            yield Seat(number % plan.rooms, leaves=plan.mode == "storm")
+        for number, stream in enumerate(self.streams):
+            yield Seat(number // per_room, stream)
+
     def _connect(self) -> None:
-        plan, rooms = self.plan, range(self.plan.rooms)
-        per_room = plan.publishers if plan.mode != "connect" else 0
-        self.streams = [self._stream(number) for number in range(len(rooms) * per_room)]
-        places = [(number % len(rooms), None) for number in range(plan.subscribers)]
-        speakers = [(number // per_room, stream) for number, stream in enumerate(self.streams)]
-        seats: list[tuple[int, Stream | None]] = [*places, *speakers]
-        paths = [self.target.room(room, len(rooms)) for room, _ in seats]
-        for (room, own), (connected, early) in zip(seats, dial_all(self.target, paths), strict=True):
-            audible = self.streams[room * per_room : (room + 1) * per_room]
-            tracks = [Track(stream) for stream in audible if stream is not own or plan.to == "everyone"]
-            self._loop.add(Receiver(LoadConnection(connected, own), tracks, self.faults), early)
-            if self.connected % 100 == 0:
-                self.tell("connecting")
+        seats = list(self._seats())
+        first, *rest = (self.target.room(seat.room, self.plan.rooms) for seat in seats)
+        sources = Sources(self.plan.sources, self.plan.connections)
+        self._route, dialled = find_route(self.target, first, sources, self.tickets)
+        points: dict[tuple[int, bool], Point] = {}
+        self._take(seats[0], dialled, points)
         self.connecting = time.perf_counter() - self.samples["start"].wall
+        with Dialler(self._route, rest, at_once=self.plan.at_once) as dialler:
+
+            def advance() -> bool:
+                dialler.step(budget=SLICE)
+                for number, made in dialler.taken():
+                    if isinstance(made, DialError):
+                        raise made
+                    if isinstance(made, OSError):
+                        problem = f"{self.target} took some connections, then one failed: {said(made)}"
+                        raise DialError(problem) from made
+                    self._take(seats[number + 1], made, points)
+                    self.connecting = time.perf_counter() - self.samples["start"].wall
+                return dialler.eager
+
+            if rest:
+                self._beside("connecting", dialler, advance, lambda: dialler.finished)
+
+    def _beside(
+        self, phase: str, dialler: Dialler, advance: Callable[[], bool], finished: Callable[[], bool]
+    ) -> None:
+        """Let the loop turn until ``finished``, with connections being made between all else."""
+        # Who is connected already is read meanwhile: its server may ask whether it is alive.
+        self._loop.also_wait_for(dialler.fileno())
+        self._loop.background = advance
+        self._turn(phase, BESIDE_LIMIT, finished)
+        self._loop.background = None
+        self._loop.no_longer_wait_for(dialler.fileno())
+
+    def _take(self, seat: Seat, dialled: Dialled, points: dict[tuple[int, bool], Point]) -> Receiver:
+        """Let a connection take its seat; ``points`` are where the rooms' compressed messages begin."""
+        connected, early, keeps_past = dialled
+        plan, publishers = self.plan, len(self.streams) // self.plan.rooms
+        audible = self.streams[seat.room * publishers : (seat.room + 1) * publishers]
+        tracks = [
+            self._track(seat, stream) for stream in audible if stream is not seat.own or plan.to == "everyone"
+        ]
+        unpacker = None
+        if keeps_past is not None:
+            start = points.setdefault((seat.room, keeps_past), Point(keeps_past=keeps_past))
+            self.unpackers.append(unpacker := Unpacker(start))
+        receiver = Receiver(LoadConnection(connected, seat.own), tracks, self.faults, unpacker)
+        self._loop.add(receiver, early)
+        return receiver
 
     def _stream(self, number: int) -> Stream:
+        return Stream(self._messages(number), self.plan.in_flight, self.latency, self._opened)
+
+    def _messages(self, number: int) -> Messages:
         plan = self.plan
-        messages = Messages(number, count=plan.ring, size=plan.size, text=plan.text)
-        return Stream(messages, plan.in_flight, self.latency, self._opened)
+        return Messages(number, count=plan.ring, size=plan.size, text=plan.text, lines=self._lines)
+
+    def _track(self, seat: Seat, stream: Stream) -> Track:
+        return Track(stream)
 
     def _send(self) -> None:
         now = time.perf_counter_ns()
         self._loop.pace = pace = (
-            Paced(self.streams, self.plan.rate, now) if self.plan.mode == "paced" else Flood(self.streams)
+            Flood(self.streams) if self.plan.mode == "flood" else Paced(self.streams, self.plan.rate, now)
         )
         self._loop.start()
         self._turn("warming up", self.plan.warmup)
@@ -135,10 +216,14 @@ class Load:
         self.latency.since = time.perf_counter_ns()
         self._turn("measuring", self.plan.duration)
         self._sample("end")
+        self._after_measuring()
         pace.stop(time.perf_counter_ns())
         self._turn("draining", DRAIN_LIMIT, lambda: pace.overdue == 0 and not self._in_flight())
         self.overdue = pace.overdue
         self._loop.pace = Silence()
+
+    def _after_measuring(self) -> None:
+        """Whatever is to happen while messages still flow."""
 
     def _close(self) -> None:
         self._loop.closing = True
@@ -151,13 +236,14 @@ class Load:
         """Let the loop turn for so long, or until ``finished``, a stall, or until everybody is gone."""
         until = time.perf_counter_ns() + int(seconds * SECOND)
         self._progress = time.perf_counter_ns()
-        watched = phase in ("warming up", "measuring", "draining")
+        watched = self.plan.sends and phase not in ("connecting", "settling", "closing")
 
         def on_tick(now: int) -> bool:
             self.tell(phase)
             if watched and self._stands_still(now):
                 self.stalled = True
-            return finished() or not self._loop.receivers or (watched and self.stalled)
+            gone = not self._loop.receivers and phase != "connecting"
+            return finished() or gone or (watched and self.stalled)
 
         self._loop.run(until, on_tick)
 
@@ -177,4 +263,5 @@ class Load:
             sample.server_memory = resident_bytes(self.plan.pid)
         sample.sent = sum(stream.sent for stream in self.streams)
         sample.delivered = self.delivered
+        sample.received = sum(unpacker.received for unpacker in self.unpackers)
         self.samples[moment] = sample

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import select
+import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -17,6 +20,9 @@ __all__ = ["Loop"]
 
 TICK = 0.05
 """The longest wait for a socket (seconds): deadlines and the display of progress come in between."""
+
+AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""``struct linger``: a close with nothing to linger for is a reset."""
 
 
 class Loop:
@@ -38,6 +44,20 @@ class Loop:
         self.pace: Pace = Silence()
         self.closing = False
         """From then on a connection that ends is not a fault."""
+        self.background: Callable[[], bool] | None = None
+        """
+        Called in every turn for a little other work, such as handshakes. It says whether there is more to do
+        at once; else the loop waits, for what it was told to :meth:`also_wait_for` as well.
+        """
+        self._eager = False
+
+    def also_wait_for(self, number: int) -> None:
+        """Turn when this descriptor can be read, too."""
+        self._poll.watch(number)
+
+    def no_longer_wait_for(self, number: int) -> None:
+        """It is about to be closed."""
+        self._poll.forget(number)
 
     def add(self, receiver: Receiver, early: bytes) -> None:
         """Add a connected receiver; ``early`` is what came together with the answer to its handshake."""
@@ -45,7 +65,7 @@ class Loop:
         if receiver.connection.stream:
             self._publishers[receiver.connection.stream] = receiver
         self._by_number[receiver.connection.socket.fileno()] = receiver
-        self._poll.watch(receiver.connection.socket)
+        self._poll.watch(receiver.connection.socket.fileno())
         try:
             receiver.begin(early)
         except Disconnected as gone:
@@ -67,7 +87,7 @@ class Loop:
             events = self._wait(now)
             for number, bits in events:
                 receiver = by_number.get(number)
-                if receiver is None:  # gone since
+                if receiver is None:  # gone since, or the background's
                     continue
                 try:
                     if bits != writable:
@@ -81,6 +101,8 @@ class Loop:
                 if pace.next_due < NEVER and pace.next_due <= perf_counter_ns():
                     self._send_due()
             self._send_due()
+            if self.background is not None:
+                self._eager = self.background()
             if pause := pace.pause():
                 time.sleep(pause)
 
@@ -95,16 +117,25 @@ class Loop:
 
     def drop(self, receiver: Receiver, reason: str) -> None:
         """A connection is over: nobody waits for it any longer, and what it did not get is lost."""
+        self._close(receiver)
+        receiver.finish()
+        if not self.closing:
+            self._faults.disconnect(reason)
+
+    def cut(self, receiver: Receiver) -> None:
+        """Reset a connection, as if its network were gone: what it did not get yet is not meant for it."""
+        receiver.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self._close(receiver)
+        receiver.leave()
+
+    def _close(self, receiver: Receiver) -> None:
         connection = receiver.connection
         self.receivers.discard(receiver)
-        self._poll.forget(connection.socket)
+        self._poll.forget(connection.socket.fileno())
         del self._by_number[connection.socket.fileno()]
         connection.socket.close()
         if connection.stream:
             connection.stream.end(connection.whole_messages)
-        receiver.finish()
-        if not self.closing:
-            self._faults.disconnect(reason)
 
     def close(self) -> None:
         """Close the connections that are left."""
@@ -114,6 +145,8 @@ class Loop:
 
     def _wait(self, now: int) -> list[tuple[int, int]]:
         due = self.pace.next_due
+        if self._eager:
+            return self._poll.wait(0)
         if due == NEVER:
             return self._poll.wait(TICK)
         found = self._poll.wait(0)
@@ -151,4 +184,4 @@ class Loop:
         writing = receiver.connection.blocked
         if writing != receiver.writing:
             receiver.writing = writing
-            self._poll.watch(receiver.connection.socket, writing=writing)
+            self._poll.watch(receiver.connection.socket.fileno(), writing=writing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 
 from trioecho.protocol.frames import BINARY, TEXT, header, masked
 
@@ -25,14 +26,21 @@ class Messages:
     """
     ``count`` different messages of ``size`` bytes, all carrying the publisher's ``number``.
 
-    A message's *slot* is its place in the ring, from 0 to ``count - 1``.
+    A message's *slot* is its place in the ring, from 0 to ``count - 1``. With ``lines`` each message goes on
+    with one of these, cut or filled with blanks; without, all go on with the same noise.
     """
 
-    def __init__(self, number: int, *, count: int, size: int, text: bool) -> None:
+    def __init__(
+        self, number: int, *, count: int, size: int, text: bool, lines: Sequence[bytes] = ()
+    ) -> None:
         chance = random.Random(number)
         first = TEXT if text else BINARY
         tail = bytes(chance.choices(range(0x21, 0x7F), k=size)) if text else chance.randbytes(size)
-        payloads = [f"{number:06}.{slot:06}.".encode() + tail[14:] for slot in range(count)]
+        tails = [line[: size - 14].ljust(size - 14) for line in lines] or [tail[14:]]
+        payloads = [
+            f"{number:06}.{slot:06}.".encode() + tails[(number * count + slot) % len(tails)]
+            for slot in range(count)
+        ]
         head = header(first, size)
         self.number = number
         self.count = count

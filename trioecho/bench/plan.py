@@ -15,7 +15,7 @@ from trioecho.options import OptionError
 
 __all__ = ["FRAME_ROOM", "Mode", "Plan"]
 
-Mode = Literal["flood", "paced", "connect"]
+Mode = Literal["flood", "paced", "connect", "idle", "storm"]
 
 MIN_SIZE = 16
 """A message carries its publisher's number and its own (14 bytes), so that nothing lost goes unseen."""
@@ -23,11 +23,14 @@ MIN_SIZE = 16
 MAX_SIZE = 2**24
 """16 MiB: a larger message measures memory copies, not a relay."""
 
-MAX_CONNECTIONS = 60_000
-"""About what one address has of local ports for one server."""
+MAX_CONNECTIONS = 1_000_000
+"""A message names its publisher in six digits."""
 
 MAX_RING_BYTES = 2**26
 """64 MiB of messages prepared for one publisher: more would not fit beside the others in memory."""
+
+STORM_LAG = 30.0
+"""In a storm it goes on: a client may find messages waiting that came while its handshake took long."""
 
 PACED_LAG = 5.0
 """A paced publisher stops sending to a server that is so many seconds behind; what is due stays due."""
@@ -49,11 +52,16 @@ class Plan:
     mode: Mode = "flood"
     """
     ``flood``: each publisher keeps ``window`` messages in flight, as fast as the slowest receiver takes them.
-    ``paced``: each publisher sends at ``rate``, whatever the server does. ``connect``: nobody sends.
+    ``paced``: each publisher sends at ``rate``, whatever the server does. ``connect``: nobody sends, and all
+    leave once they are connected; ``idle``: they stay for ``duration``. ``storm``: paced, and after
+    ``duration`` the subscribers are cut all at once and come back at once.
     """
 
     subscribers: int = 200
-    """Connections that only listen, spread evenly over the rooms."""
+    """Connections that only listen, spread evenly over the rooms; in a storm they are those that are cut."""
+
+    stayed: int = 100
+    """In a storm, further connections that only listen, and stay."""
 
     publishers: int = 1
     """Connections that send, in each room; they hear the room's other publishers as well."""
@@ -68,7 +76,7 @@ class Plan:
     """Messages in flight for each publisher; the next goes when the oldest has reached the whole room."""
 
     rate: float = 50.0
-    """Messages a second from each publisher, in paced mode."""
+    """Messages a second from each publisher, in paced mode and in a storm."""
 
     size: int = 128
     """Payload of a message."""
@@ -82,8 +90,26 @@ class Plan:
     warmup: float = 1.0
     """How long messages flow before anything is measured: interpreters and kernels need to get warm."""
 
+    lines: str | None = None
+    """The file whose lines the messages are made of; ``None``: they are noise."""
+
     stall: float = 5.0
     """A server that delivers nothing for so long, with messages in flight, has stalled: the run ends."""
+
+    at_once: int = 100
+    """
+    Handshakes under way at one time: enough to keep a server busy, and less than any listener's backlog. In a
+    storm all begin at once, whatever this says.
+    """
+
+    sources: tuple[str, ...] = ()
+    """
+    Addresses that the connections come from, in turn. Empty: the system's choice, or several addresses of
+    loopback where one has too few ports.
+    """
+
+    resume: bool = False
+    """Resume TLS sessions: each connection brings what the server gave to an earlier one."""
 
     pid: int | None = None
     """The server's process, if its CPU time and memory are to be reported."""
@@ -94,7 +120,7 @@ class Plan:
             raise OptionError("mode", f"must be one of {', '.join(get_args(Mode))}, not {self.mode!r}")
         _whole("rooms", self.rooms, 1, MAX_CONNECTIONS)
         _whole("subscribers", self.subscribers, 0, MAX_CONNECTIONS)
-        _whole("publishers", self.publishers, 0 if self.mode == "connect" else 1, MAX_CONNECTIONS)
+        _whole("publishers", self.publishers, 1 if self.sends else 0, MAX_CONNECTIONS)
         if self.subscribers % self.rooms:
             raise OptionError("subscribers", f"must divide evenly over {self.rooms} rooms")
         if not 0 < self.connections <= MAX_CONNECTIONS:
@@ -102,7 +128,13 @@ class Plan:
                 "subscribers",
                 f"and publishers make {self.connections} connections; 1 to {MAX_CONNECTIONS} can be",
             )
-        if self.mode != "connect" and self.receivers < 1:
+        _whole("at_once", self.at_once, 1, MAX_CONNECTIONS)
+        if self.mode == "storm":
+            _whole("subscribers", self.subscribers, 1, MAX_CONNECTIONS)
+            _whole("stayed", self.stayed, 1, MAX_CONNECTIONS)
+            if self.stayed % self.rooms:
+                raise OptionError("stayed", f"must divide evenly over {self.rooms} rooms")
+        if self.sends and self.receivers < 1:
             raise OptionError(
                 "subscribers", "must be at least one a room when a lone publisher sends to others"
             )
@@ -114,14 +146,20 @@ class Plan:
         _number("stall", self.stall, 0.1, 3_600)
         if self.ring * (self.size + FRAME_ROOM) > MAX_RING_BYTES:
             raise OptionError(
-                "rate" if self.mode == "paced" else "window",
+                "window" if self.mode == "flood" else "rate",
                 f"needs {self.ring} messages of {self.size} bytes prepared, which is more than 64 MiB",
             )
 
     @property
     def connections(self) -> int:
         """How many connections the run makes."""
-        return self.subscribers + (0 if self.mode == "connect" else self.publishers * self.rooms)
+        stayed = self.stayed if self.mode == "storm" else 0
+        return self.subscribers + stayed + (self.publishers * self.rooms if self.sends else 0)
+
+    @property
+    def sends(self) -> bool:
+        """Whether anybody sends messages."""
+        return self.mode not in ("connect", "idle")
 
     @property
     def receivers(self) -> int:
@@ -131,7 +169,8 @@ class Plan:
     @property
     def in_flight(self) -> int:
         """The most messages of one publisher that may be on their way."""
-        return self.window if self.mode == "flood" else max(16, math.ceil(self.rate * PACED_LAG))
+        lag = STORM_LAG if self.mode == "storm" else PACED_LAG
+        return self.window if self.mode == "flood" else max(16, math.ceil(self.rate * lag))
 
     @property
     def ring(self) -> int:
@@ -139,9 +178,10 @@ class Plan:
         How many different messages a publisher has; then they begin again.
 
         Four times what may be in flight, so that a message's number says without doubt whether it is early or
-        late; and at least 32 KiB of them, so that a large read seldom meets the same message twice.
+        late; and at least 32 KiB of them, so that a large read seldom meets the same message twice. Of lines
+        four times the 32 KiB that a compressed message may refer back to.
         """
-        return max(4 * self.in_flight, 2**15 // (self.size + FRAME_ROOM))
+        return max(4 * self.in_flight, (2**15 if self.lines is None else 2**17) // (self.size + FRAME_ROOM))
 
 
 def _whole(option: str, value: int, low: int, high: int) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import select
 import selectors
-import socket
+from contextlib import suppress
 from typing import Protocol
 
 __all__ = ["EpollPoll", "Poll", "SelectorPoll", "best_poll"]
+
+MANY = 2**20
+"""More descriptors than a process may have."""
 
 EPOLLIN, EPOLLOUT = 0x001, 0x004
 """As in ``select``, which has them on Linux only."""
@@ -29,13 +32,13 @@ class Poll(Protocol):
 
     writable: int
 
-    def watch(self, watched: socket.socket, *, writing: bool = False) -> None:
-        """Wait until the socket can be read, and with ``writing`` or written to; replaces what was before."""
+    def watch(self, number: int, *, writing: bool = False) -> None:
+        """Wait until this one can be read, and with ``writing`` or written to; replaces what was before."""
 
-    def forget(self, watched: socket.socket) -> None:
-        """Wait for it no more; it must still be open."""
+    def forget(self, number: int) -> None:
+        """Wait for it no more; it may be closed already."""
 
-    def wait(self, timeout: float) -> list[tuple[int, int]]:
+    def wait(self, timeout: float, most: int = MANY) -> list[tuple[int, int]]:
         """Wait up to ``timeout`` seconds; return the descriptors that are ready, each with its bits."""
 
     def fileno(self) -> int:
@@ -54,23 +57,25 @@ class EpollPoll:
         self._epoll = select.epoll()
         self._watched: set[int] = set()
 
-    def watch(self, watched: socket.socket, *, writing: bool = False) -> None:
-        """Wait for the socket."""
-        number, events = watched.fileno(), EPOLLIN | EPOLLOUT if writing else EPOLLIN
+    def watch(self, number: int, *, writing: bool = False) -> None:
+        """Wait for it."""
+        events = EPOLLIN | EPOLLOUT if writing else EPOLLIN
         if number in self._watched:
             self._epoll.modify(number, events)
         else:
             self._epoll.register(number, events)
             self._watched.add(number)
 
-    def forget(self, watched: socket.socket) -> None:
+    def forget(self, number: int) -> None:
         """Wait for it no more."""
-        self._epoll.unregister(watched.fileno())
-        self._watched.remove(watched.fileno())
+        self._watched.remove(number)
+        # A descriptor that is closed is out of it by itself.
+        with suppress(OSError):
+            self._epoll.unregister(number)
 
-    def wait(self, timeout: float) -> list[tuple[int, int]]:
+    def wait(self, timeout: float, most: int = MANY) -> list[tuple[int, int]]:
         """Wait for any of them."""
-        return self._epoll.poll(timeout, len(self._watched) or 1)
+        return self._epoll.poll(timeout, min(most, len(self._watched) or 1))
 
     def fileno(self) -> int:
         """Return epoll's own descriptor."""
@@ -89,21 +94,21 @@ class SelectorPoll:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
-    def watch(self, watched: socket.socket, *, writing: bool = False) -> None:
-        """Wait for the socket."""
+    def watch(self, number: int, *, writing: bool = False) -> None:
+        """Wait for it."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
         try:
-            self._selector.modify(watched, events)
+            self._selector.modify(number, events)
         except KeyError:
-            self._selector.register(watched, events)
+            self._selector.register(number, events)
 
-    def forget(self, watched: socket.socket) -> None:
+    def forget(self, number: int) -> None:
         """Wait for it no more."""
-        self._selector.unregister(watched)
+        self._selector.unregister(number)
 
-    def wait(self, timeout: float) -> list[tuple[int, int]]:
+    def wait(self, timeout: float, most: int = MANY) -> list[tuple[int, int]]:
         """Wait for any of them."""
-        return [(key.fd, events) for key, events in self._selector.select(timeout)]
+        return [(key.fd, events) for key, events in self._selector.select(timeout)[:most]]
 
     def fileno(self) -> int:
         """Return the selector's own descriptor."""

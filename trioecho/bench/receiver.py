@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from trioecho.bench.connection import WOULD_BLOCK, LoadConnection
 from trioecho.bench.messages import find_claim, identify
 from trioecho.bench.track import Faults, Track
+from trioecho.bench.unpacker import Unpacker
 from trioecho.protocol.escape import quote
 from trioecho.protocol.frames import FIN, MAX_LENGTH, BadFrame, Opcode, header, split
 
@@ -52,24 +53,33 @@ class Receiver:
         "_tag_length",
         "_tags",
         "_tls",
+        "_unpacker",
         "connection",
         "faults",
         "tracks",
         "writing",
     )
 
-    def __init__(self, connection: LoadConnection, tracks: list[Track], faults: Faults) -> None:
+    def __init__(
+        self,
+        connection: LoadConnection,
+        tracks: list[Track],
+        faults: Faults,
+        unpacker: Unpacker | None = None,
+    ) -> None:
         self.connection = connection
         self.tracks = tracks
         self.faults = faults
         self.writing = False
         """Whether the loop waits until it can write, too."""
+        self._unpacker = unpacker
+        """What makes plain what comes, if the server compresses."""
         self._receive = connection.socket.recv_into
         self._tls = isinstance(connection.socket, ssl.SSLSocket)
         self._tags = {track.stream.messages.tag: track for track in tracks}
         self._tag_length = len(next(iter(self._tags), b""))
         self._lone = len(tracks) == 1
-        self._at = 0 if self._lone else -1
+        self._at = 0 if self._lone and not tracks[0].stream.sent else -1
         """The place in the lone publisher's ring, in bytes; -1 while frames must be looked at one by one."""
         if self._lone:
             self._stream, self._follower = tracks[0].stream, tracks[0].follower
@@ -90,6 +100,8 @@ class Receiver:
             Disconnected: the connection is over already.
 
         """
+        if early and self._unpacker is not None:
+            early = self._unpacked(early)
         if early:
             self._at = -1
             try:
@@ -111,15 +123,21 @@ class Receiver:
         try:
             while True:
                 size = self._receive(_buffer)
+                data: bytes | memoryview = _view[:size]
+                if size and self._unpacker is not None:
+                    data = self._unpacked(data)
+                    if not data:
+                        continue
+                    size = len(data)
                 at = self._at
-                if at >= 0 and size and self._expected(_view[:size], at):
+                if at >= 0 and size and self._expected(data, at):
                     after, length = at + size, self._length
                     whole = after // length - at // length
                     if whole:
                         self._stream.received(self._follower, whole, perf_counter_ns())
                     self._at = after % self._period
                 else:
-                    self._unexpected(size)
+                    self._unexpected(data)
                 # TLS may hold back more than the kernel shows, so it is asked until it has none.
                 if not self._tls:
                     return
@@ -133,15 +151,27 @@ class Receiver:
         for track in self.tracks:
             track.finish(self.faults)
 
-    def _unexpected(self, size: int) -> None:
+    def leave(self) -> None:
+        """No more is meant for it: nothing that is on its way is missing."""
+        for track in self.tracks:
+            track.stream.leave(track.follower)
+
+    def _unpacked(self, data: bytes | memoryview) -> bytes:
+        assert self._unpacker is not None
+        try:
+            return self._unpacker.plain(data)
+        except BadFrame as error:
+            raise Disconnected(f"sent {error}") from error
+
+    def _unexpected(self, data: bytes | memoryview) -> None:
         """Look at a read that is not simply the lone publisher's next bytes."""
-        if not size:
+        if not data:
             raise Disconnected("closed without a close frame")
         at = self._at
         if at >= 0:
             self._at = -1
             self._rest = self.tracks[0].stream.messages.expected[at - at % self._length : at]
-        self._inspect(self._rest + _view[:size])
+        self._inspect(self._rest + data)
 
     def _inspect(self, buffer: bytes) -> None:
         """Look at the frames in ``buffer`` one by one; it begins with a frame."""

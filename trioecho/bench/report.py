@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from trioecho.bench.load import Load, Sample
+from trioecho.bench.storm import StormLoad
 from trioecho.protocol.escape import quote
 
 __all__ = ["Report"]
@@ -69,12 +70,18 @@ class Report:
                 " with --binary if it changes text only"
             )
         own, server = self._busy(self.load_cpu), self._busy(self.server_cpu)
-        if own > SATURATED and own > server:
+        if self._slower(own, server):
             used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if load.plan.pid else "")
             if load.plan.mode == "flood":
                 notes.append(f"the load generator was the bottleneck ({used}): the server can do more")
             else:
                 notes.append(f"the load generator was fully busy ({used}): the latencies are partly its own")
+        if self._slower(*self._connecting()):
+            notes.append(
+                "the load generator was the slower side while it connected: the server can take more"
+            )
+        if isinstance(load, StormLoad) and self._slower(*self._storming(load)):
+            notes.append("the load generator was the slower side in the storm: the server can be faster")
         if load.plan.pid and load.plan.mode == "flood" and self.load_cpu > self.server_cpu > 0:
             notes.append("the load generator used more CPU a delivery than the server")
         return notes
@@ -91,6 +98,8 @@ class Report:
             "messages": self._end.sent - self._begin.sent,
             "deliveries": self.deliveries,
             "deliveries_per_second": self.deliveries / self.seconds if self.seconds else 0.0,
+            "compressed_connections": len(load.unpackers),
+            "bytes_per_delivery": self._bytes_per_delivery(),
             "latency_ms": load.latency.milliseconds(),
             "faults": {**load.faults.counts(), "reasons": load.faults.reasons},
             "stalled": load.stalled,
@@ -98,8 +107,11 @@ class Report:
             "load": {
                 "cpu_us_per_delivery": self._per_delivery(self.load_cpu),
                 "busy": self._busy(self.load_cpu),
+                "busy_connecting": self._connecting()[0],
             },
             "server": self._server(),
+            "resumed_tls_sessions": load.tickets.resumed if load.tickets else 0,
+            "storm": self._storm(load) if isinstance(load, StormLoad) else None,
             "problems": self.problems,
             "notes": self.notes,
         }
@@ -114,9 +126,58 @@ class Report:
         return {
             "cpu_us_per_delivery": self._per_delivery(self.server_cpu),
             "busy": self._busy(self.server_cpu),
+            "busy_connecting": self._connecting()[1],
             "cpu_us_per_connection": handshakes / plan.connections,
             "memory_bytes_per_connection": memory / plan.connections,
         }
+
+    def _storm(self, load: StormLoad) -> dict[str, Any]:
+        own, server = self._storming(load)
+        return {
+            "clients": load.plan.subscribers,
+            "returned": load.returned,
+            "seconds_to_connect": load.connected_again,
+            "seconds_to_message": load.all_reached,
+            "handshakes_per_second": load.returned / load.connected_again if load.returned else 0.0,
+            "stayed": load.plan.stayed,
+            "stayed_before_ms": load.latency.milliseconds(),
+            "stayed_during_ms": load.during.milliseconds(),
+            "load_busy": own,
+            "server_busy": server if load.plan.pid else None,
+            "server_cpu_us_per_client": self._cpu_of_storm(load),
+        }
+
+    def _cpu_of_storm(self, load: StormLoad) -> float | None:
+        """Return what a client that left and came back cost, with all messages that flowed meanwhile."""
+        if load.plan.pid is None:
+            return None
+        used = load.samples.get("back", self._end).server_cpu - self._end.server_cpu
+        return used * 1e6 / load.plan.subscribers
+
+    def _connecting(self) -> tuple[float, float]:
+        """Return the shares of a core that both sides used while they made connections."""
+        samples, seconds = self._load.samples, self._load.connecting
+        return self._shares(samples["start"], samples["connected"], seconds)
+
+    def _storming(self, load: StormLoad) -> tuple[float, float]:
+        back = load.samples.get("back", self._end)
+        return self._shares(self._end, back, back.wall - self._end.wall)
+
+    @staticmethod
+    def _shares(first: Sample, last: Sample, seconds: float) -> tuple[float, float]:
+        if not seconds:
+            return 0.0, 0.0
+        return (last.own_cpu - first.own_cpu) / seconds, (last.server_cpu - first.server_cpu) / seconds
+
+    @staticmethod
+    def _slower(own: float, server: float) -> bool:
+        return own > SATURATED and own > server
+
+    def _bytes_per_delivery(self) -> float:
+        """Return what a delivery took, with its frame's header; where nothing is compressed it is known."""
+        if self._load.unpackers and self.deliveries:
+            return (self._end.received - self._begin.received) / self.deliveries
+        return float(self._load.streams[0].messages.length if self._load.streams else 0)
 
     def _per_delivery(self, seconds: float) -> float:
         return seconds * 1e6 / self.deliveries if self.deliveries else 0.0
@@ -134,14 +195,25 @@ class Report:
                 f"a connection: {server['cpu_us_per_connection']:,.0f} µs of the server's CPU,"
                 f" {server['memory_bytes_per_connection'] / 1000:,.1f} kB of its memory"
             )
-        if plan.mode != "connect":
+        if self._load.tickets:
+            lines.append(f"{figures['resumed_tls_sessions']:,} TLS handshakes resumed an earlier session")
+        if server and plan.mode == "idle":
+            lines.append(f"idle: {server['busy']:.2%} of a core of the server")
+        if plan.sends:
             latency = "   ".join(f"{name} {value:,.2f}" for name, value in figures["latency_ms"].items())
             lines += [
                 f"{figures['messages']:,} messages, {self.deliveries:,} deliveries in {self.seconds:.1f} s:"
                 f" {figures['deliveries_per_second']:,.0f} a second",
                 f"latency from when due, ms: {latency}",
             ]
+            if self._load.unpackers:
+                each = figures["bytes_per_delivery"]
+                lines.append(
+                    f"{len(self._load.unpackers):,} connections compressed: {each:,.0f} bytes a delivery"
+                )
             used = [("load generator", figures["load"])] + ([("server", server)] if server else [])
+            if storm := figures["storm"]:
+                lines += _storm_lines(storm)
             lines += [
                 f"{name}: {cpu['cpu_us_per_delivery']:,.3f} µs of CPU a delivery, {cpu['busy']:.0%} of a core"
                 for name, cpu in used
@@ -150,6 +222,25 @@ class Report:
         return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._verdict())
 
     def _verdict(self) -> list[str]:
-        if self._load.plan.mode == "connect":
+        if not self._load.plan.sends:
             return ["every connection was made and kept"]
         return ["every message reached everyone once, in order"]
+
+
+def _storm_lines(storm: dict[str, Any]) -> list[str]:
+    before, during = (
+        "   ".join(f"{name} {value:,.2f}" for name, value in storm[part].items())
+        for part in ("stayed_before_ms", "stayed_during_ms")
+    )
+    busy = f"load generator {storm['load_busy']:.0%} of a core"
+    if storm["server_busy"] is not None:
+        cpu = storm["server_cpu_us_per_client"]
+        busy += f", server {storm['server_busy']:.0%}; {cpu:,.0f} µs of the server's CPU a client, all told"
+    return [
+        f"storm: {storm['clients']:,} clients were cut; {storm['returned']:,} were connected again after"
+        f" {storm['seconds_to_connect']:.2f} s ({storm['handshakes_per_second']:,.0f} a second),"
+        f" and had a message after {storm['seconds_to_message']:.2f} s",
+        f"the {storm['stayed']:,} who stayed, ms: before {before}",
+        f"the {storm['stayed']:,} who stayed, ms: during {during}",
+        f"in the storm: {busy}",
+    ]

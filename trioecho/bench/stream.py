@@ -54,9 +54,9 @@ class Stream:
         self.ended = False
 
     def follow(self) -> int:
-        """Take in one more follower, before anything is sent; returns its index in ``places``."""
-        self.places.append(0)
-        self.behind += 1
+        """Take in one more follower, for what is sent from now on; returns its index in ``places``."""
+        self.places.append(self.sent)
+        self.behind += self.sent == self.floor
         return len(self.places) - 1
 
     @property

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trioecho.options import OptionError
+from trioecho.protocol.deflate_answer import OFFER
 from trioecho.protocol.url import Address, parse_address
 
 __all__ = ["Target"]
@@ -16,25 +17,45 @@ __all__ = ["Target"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A WebSocket server. ``tls`` is ``None`` without TLS."""
+    """
+    A WebSocket server.
+
+    ``tls`` is ``None`` without TLS; ``credentials`` are lines of the request's head that say who asks.
+    ``compress``: whether the server is offered to compress what it sends.
+    """
 
     address: Address
     tls: ssl.SSLContext | None = None
+    credentials: tuple[str, ...] = field(default=(), repr=False)
+    compress: bool = False
 
     @classmethod
-    def parse(cls, url: str, *, cacert: Path | None = None, insecure: bool = False) -> Target:
+    def parse(
+        cls,
+        url: str,
+        *,
+        cacert: Path | None = None,
+        insecure: bool = False,
+        token: str | None = None,
+        token_as: Literal["header", "subprotocol"] = "header",
+        compress: bool = False,
+    ) -> Target:
         """
         Parse a URL, as :func:`~trioecho.protocol.url.parse_address` does for the client too.
 
         Certificates are checked against the system's authorities, or against those in ``cacert``, or, if
-        ``insecure``, not at all.
+        ``insecure``, not at all. A token is presented by each connection.
 
         Raises:
             OptionError: it is not such a URL, or the authorities cannot be read.
 
         """
         address = parse_address(url)
-        return cls(address, _trust(cacert, insecure) if address.tls else None)
+        credentials = [f"Authorization: {address.authorization}"] if address.authorization else []
+        if token is not None:
+            header = f"Authorization: Bearer {token}", f"Sec-WebSocket-Protocol: bearer.{token}"
+            credentials = [header[token_as == "subprotocol"]]
+        return cls(address, _trust(cacert, insecure) if address.tls else None, tuple(credentials), compress)
 
     def room(self, number: int, rooms: int) -> str:
         """Return the path of one of so many rooms; a lone room is the URL's path itself."""
@@ -65,7 +86,8 @@ class Target:
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {key.decode()}",
             "Sec-WebSocket-Version: 13",
-            *([f"Authorization: {self.address.authorization}"] if self.address.authorization else []),
+            *([f"Sec-WebSocket-Extensions: {OFFER}"] if self.compress else []),
+            *self.credentials,
         ]
         return "\r\n".join([*lines, "", ""]).encode()
 

@@ -84,9 +84,8 @@ class Track:
         a quarter of the ring is in flight, so that is certain unless a message comes later than half a ring
         of others: it is then counted, but as a duplicate.
         """
-        ring, place = self.stream.messages.count, self.place
-        ahead = (slot - place + ring // 2) % ring - ring // 2
-        number = place + ahead
+        place, number = self.place, self._number(slot)
+        ahead = number - place
         if ahead >= 0 and number < self.stream.sent:
             self.missing.update(range(place, number))
             self.stream.received(self.follower, 1, now, skipped=ahead)
@@ -96,6 +95,11 @@ class Track:
             faults.out_of_order += 1
         else:
             faults.duplicated += 1
+
+    def _number(self, slot: int) -> int:
+        """Return which message a slot stands for: the one nearest to the expected."""
+        ring, place = self.stream.messages.count, self.place
+        return place + (slot - place + ring // 2) % ring - ring // 2
 
     def finish(self, faults: Faults) -> None:
         """No more will come: what is missing is lost."""

@@ -17,12 +17,16 @@ from trioecho.cli.bench import bench
 from trioecho.cli.client.client import client
 from trioecho.cli.client.listen import listen
 from trioecho.cli.client.send import send
-from trioecho.cli.declared import option_named
+from trioecho.cli.complaints import complaint_of, help_in
+from trioecho.cli.declared import sentence_of
 from trioecho.cli.errors import Failure
+from trioecho.cli.example import example
 from trioecho.cli.help import Command, Group
 from trioecho.cli.manual import manual
+from trioecho.cli.publish import publish
 from trioecho.cli.serve import serve
 from trioecho.cli.stdio import hold_closed
+from trioecho.cli.top.top import top
 from trioecho.options import OptionError
 
 __all__ = ["app", "main"]
@@ -53,7 +57,7 @@ def trioecho(
     """A WebSocket broadcast server: what one client sends, every other client in its room gets."""
 
 
-for command in (serve, client, listen, send, bench, manual):
+for command in (serve, client, listen, send, publish, top, bench, example, manual):
     app.command(cls=Command)(command)
 
 
@@ -66,19 +70,17 @@ def main() -> None:
         _complain(str(failure))
         status = 1
     except OptionError as error:
-        _complain(f"{option_named(error.option)} {error.problem}")
+        _complain(sentence_of(error))
         status = 2
     except KeyboardInterrupt:
         status = 130
     except Exception as error:
-        # What typer says of a wrong option (its exception classes have no public base). All else is a
-        # bug of ours, and its traceback is wanted.
-        sentence = getattr(error, "format_message", None)
-        if sentence is None:
-            raise
-        if sentence():
-            # The words before a choice that is none are the validator's, and tell nobody anything.
-            _complain(sentence().replace("Value error, ", ""))
+        if (text := help_in(error)) is not None:
+            sys.stderr.write(f"{text}\n")
+        elif (sentence := complaint_of(error)) is None:
+            raise  # a bug of ours, whose traceback is wanted
+        else:
+            _complain(sentence)
         status = getattr(error, "exit_code", 2)
     sys.exit(status if isinstance(status, int) else 0)
 

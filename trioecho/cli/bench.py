@@ -6,14 +6,13 @@ import gc
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trioecho.cli.bench_options import LoadOptions, OutputOptions, ServerOptions
 from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
-from trioecho.cli.parsing import number, whole
-from trioecho.cli.parsing import size as parse_size
 from trioecho.options import OptionError
 
 if TYPE_CHECKING:
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-LOAD, SERVER, OUTPUT = "Load", "Server", "Output"
-
 SPARE_DESCRIPTORS = 32
 """Files that the process has open besides its connections."""
 
 
-@spread()
+@spread(load=LoadOptions, server=ServerOptions, output=OutputOptions)
 def bench(
     *,
     url: Annotated[
@@ -36,110 +33,9 @@ def bench(
             metavar="URL", help="The server; the path is the room. Takes every URL that client takes."
         ),
     ] = "ws://127.0.0.1:7890/",
-    mode: Annotated[
-        Literal["flood", "paced", "connect"],
-        typer.Option(
-            help="Send as fast as the receivers take it, or at a fixed rate, or only connect.",
-            rich_help_panel=LOAD,
-        ),
-    ] = "flood",
-    subscribers: Annotated[
-        int,
-        typer.Option(
-            help="Connections that only listen, in all rooms together.",
-            rich_help_panel=LOAD,
-            metavar="N",
-            parser=whole,
-        ),
-    ] = 200,
-    publishers: Annotated[
-        int,
-        typer.Option(
-            help="Connections that send, in each room.", rich_help_panel=LOAD, metavar="N", parser=whole
-        ),
-    ] = 1,
-    rooms: Annotated[
-        int,
-        typer.Option(
-            help="Rooms; with more than one, /0, /1, ... follow the path.",
-            rich_help_panel=LOAD,
-            metavar="N",
-            parser=whole,
-        ),
-    ] = 1,
-    window: Annotated[
-        int,
-        typer.Option(
-            help="With flood: how many messages of one publisher may be in flight.",
-            rich_help_panel=LOAD,
-            metavar="N",
-            parser=whole,
-        ),
-    ] = 64,
-    rate: Annotated[
-        float,
-        typer.Option(
-            help="With paced: messages a second from each publisher.",
-            rich_help_panel=LOAD,
-            metavar="N",
-            parser=number,
-        ),
-    ] = 50.0,
-    size: Annotated[
-        int, typer.Option(help="Size of a message.", rich_help_panel=LOAD, metavar="SIZE", parser=parse_size)
-    ] = 128,
-    text: Annotated[
-        bool, typer.Option("--text/--binary", help="Send text or binary messages.", rich_help_panel=LOAD)
-    ] = True,
-    warmup: Annotated[
-        float,
-        typer.Option(
-            help="How long messages flow before anything is measured.",
-            rich_help_panel=LOAD,
-            metavar="SECONDS",
-            parser=number,
-        ),
-    ] = 1.0,
-    duration: Annotated[
-        float,
-        typer.Option(help="How long to measure.", rich_help_panel=LOAD, metavar="SECONDS", parser=number),
-    ] = 5.0,
-    stall: Annotated[
-        float,
-        typer.Option(
-            help="End the run if nothing is delivered for so long.",
-            rich_help_panel=LOAD,
-            metavar="SECONDS",
-            parser=number,
-        ),
-    ] = 5.0,
-    to: Annotated[
-        Literal["others", "everyone"],
-        typer.Option(help="Who should receive a message: see serve --to.", rich_help_panel=SERVER),
-    ] = "others",
-    cacert: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Trust the authorities in this file (PEM) instead of the system's.",
-            rich_help_panel=SERVER,
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Trust any certificate.", rich_help_panel=SERVER)
-    ] = False,
-    pid: Annotated[
-        int | None,
-        typer.Option(
-            help="Process of the server; its CPU time and memory are reported too.",
-            rich_help_panel=SERVER,
-            metavar="PID",
-            parser=whole,
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the report as one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
+    load: LoadOptions,
+    server: ServerOptions,
+    output: OutputOptions,
 ) -> None:
     """
     Measure a WebSocket server that relays messages: this one or any other.
@@ -149,48 +45,81 @@ def bench(
     measured from when a message was due, so that a server that pauses cannot hide it.
     Memory per connection is only right for a freshly started server.
     """
-    from trioecho.bench.dial import DialError
+    from trioecho.bench.handshake import DialError
     from trioecho.bench.load import Load
     from trioecho.bench.plan import Plan
     from trioecho.bench.process import ProcessError
     from trioecho.bench.report import Report
+    from trioecho.bench.sources import parse_sources
+    from trioecho.bench.storm import StormLoad
     from trioecho.bench.target import Target
+    from trioecho.cli.client.credentials import bearer
+    from trioecho.client.errors import ConnectFailed
+    from trioecho.client.token import check_token, current_token
 
     plan = Plan(
-        mode=mode,
-        subscribers=subscribers,
-        publishers=publishers,
-        rooms=rooms,
-        to=to,
-        window=window,
-        rate=rate,
-        size=size,
-        text=text,
-        duration=duration,
-        warmup=warmup,
-        stall=stall,
-        pid=pid,
+        mode=load.chosen_mode,
+        subscribers=load.subscribers,
+        publishers=load.publishers,
+        rooms=load.rooms,
+        stayed=load.stayed,
+        to=server.to,
+        window=load.window,
+        rate=load.chosen_rate,
+        size=load.size,
+        text=load.text,
+        duration=load.duration,
+        warmup=load.warmup,
+        stall=load.stall,
+        at_once=load.at_once,
+        sources=parse_sources(load.source or ()),
+        resume=server.resume,
+        pid=server.pid,
+        lines=None if load.lines is None else str(load.lines),
     )
+    texts = () if load.lines is None else _read_lines(load.lines)
     try:
-        target = Target.parse(url, cacert=cacert, insecure=insecure)
+        source = bearer(server.token, server.token_file)
+        check_token(source, server.token_as)
+        target = Target.parse(
+            url,
+            cacert=server.cacert,
+            insecure=server.insecure,
+            token=current_token(source, server.token_as),
+            token_as=server.token_as,
+            compress=server.compress,
+        )
     except OptionError as error:
         if error.option == "url":
             raise typer.BadParameter(error.problem, param_hint="URL") from None
         raise
+    except ConnectFailed as error:
+        raise Failure(str(error)) from None
     _allow_descriptors(plan.connections + SPARE_DESCRIPTORS)
-    load = Load(plan, target)
+    ours = (StormLoad if plan.mode == "storm" else Load)(plan, target, texts)
     # The run makes no cycles, and looking for them among thousands of connections takes time from the load.
     gc.disable()
     try:
-        _run(load)
+        _run(ours)
     except (DialError, ProcessError) as error:
         raise Failure(str(error)) from error
     finally:
         gc.enable()
-    report = Report(load)
-    typer.echo(json.dumps(report.figures()) if as_json else "\n".join(report.lines()))
+    report = Report(ours)
+    typer.echo(json.dumps(report.figures()) if output.as_json else "\n".join(report.lines()))
     if report.problems:
         raise Failure("; ".join(report.problems))
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file, which must be ASCII: so they can be cut anywhere."""
+    try:
+        found = [line for line in path.read_bytes().splitlines() if line]
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}", param_hint="--lines") from None
+    if not found or not all(line.isascii() for line in found):
+        raise typer.BadParameter(f"{path} must hold lines of ASCII text", param_hint="--lines")
+    return found
 
 
 def _run(load: Load) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from inspect import Parameter
 from pathlib import Path
@@ -11,13 +12,22 @@ import typer
 
 from trioecho.access.tokens import parse_token
 from trioecho.cli.parsing import number, secret, size, size_text, whole
-from trioecho.option_kinds import Choice, File, Seconds, Secret, Size, Switch, Texts, TokenPairs, Whole
-from trioecho.options import Group, Option, declared
+from trioecho.option_kinds import Choice, File, Seconds, Secret, Share, Size, Switch, Texts, TokenPairs, Whole
+from trioecho.options import Group, Option, OptionError, declared
 from trioecho.settings import Settings
 
-__all__ = ["default_text", "flag", "flags", "option_named", "options_of", "parameters", "taken", "variable"]
+__all__ = [
+    "default_text",
+    "flag",
+    "flags",
+    "options_of",
+    "parameters",
+    "sentence_of",
+    "taken",
+    "variable",
+]
 
-PARSERS = {Size: size, Whole: whole, Seconds: number}
+PARSERS = {Size: size, Whole: whole, Seconds: number, Share: number}
 """How each kind of number is read; text needs nothing, and typer knows the words of a choice."""
 
 FILE_SUFFIX = "_file"
@@ -48,12 +58,22 @@ def flags(name: str, option: Option) -> str:
 
 def variable(name: str, option: Option) -> str:
     """Return an option's environment variable: ``TRIOECHO_MAX_ROOMS`` for ``max_rooms``."""
-    return f"TRIOECHO_{flag(name, option).removeprefix('--').replace('-', '_').upper()}"
+    return option.variable or f"TRIOECHO_{flag(name, option).removeprefix('--').replace('-', '_').upper()}"
 
 
 def option_named(name: str) -> str:
     """Return the flag for the name of a keyword argument, as errors have it."""
     return flag(name, declared(Settings).get(name))
+
+
+def sentence_of(error: OptionError) -> str:
+    """Return what is wrong with an option, in which options are called by their flags."""
+    known = declared(Settings)
+
+    def named(found: re.Match[str]) -> str:
+        return option_named(found[0]) if found[0] in known else found[0]
+
+    return f"{option_named(error.option)} {re.sub(r'[a-z]+(?:_[a-z]+)+', named, error.problem)}"
 
 
 def options_of(group: type[Group]) -> dict[str, Option]:
@@ -77,7 +97,7 @@ def default_text(option: Option, default: Any) -> str:
         return "on" if default else "off"
     if isinstance(option, Size):
         return size_text(default)
-    if isinstance(option, (Seconds, Whole)):
+    if isinstance(option, (Seconds, Share, Whole)):
         return f"{default:g}" if isinstance(default, float) else str(default)
     if isinstance(option, TokenPairs):
         return ""
@@ -103,10 +123,23 @@ def taken(group: type[Group], values: dict[str, Any]) -> dict[str, Any]:
     arguments = dict(values)
     for name, option in declared(group).items():
         if isinstance(option, Secret):
-            arguments[name] = secret(name, arguments[name], arguments.pop(name + FILE_SUFFIX))
+            file = arguments.pop(name + FILE_SUFFIX)
+            arguments[name] = secret(name, arguments[name], file)
+            if file is not None:
+                _check_line(name, option, arguments[name], file)
         elif isinstance(option, TokenPairs):
             arguments[name] = [parse_token(text) for text in arguments[name]]
     return arguments
+
+
+def _check_line(name: str, option: Secret, line: Any, file: Path) -> None:
+    """Have what is wrong with a secret in a file said of the file."""
+    try:
+        option.check(name, line)
+    except OptionError as error:
+        raise OptionError(
+            name + FILE_SUFFIX, f"must name a file of one line, and that of {file} {error.problem}"
+        ) from None
 
 
 def _parameter(group: type[Group], name: str, option: Option) -> Parameter:
@@ -138,5 +171,5 @@ def _typed(option: Option) -> Any:
         return option.of | None if option.optional else option.of
     if isinstance(option, (Texts, TokenPairs)):
         return list[str]
-    types: dict[type[Option], Any] = {Switch: bool, Size: int, Whole: int, Seconds: float}
+    types: dict[type[Option], Any] = {Switch: bool, Size: int, Whole: int, Seconds: float, Share: float}
     return types.get(type(option), Path | None if isinstance(option, (SecretFile, File)) else str | None)

@@ -22,6 +22,10 @@ QUEUE_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024
 """A longer line is cut (bytes); only a traceback could be one, and its end says what happened."""
 
+GATHERING = 0.01
+"""How long lines gather after the first (seconds). A thread that woke for each would take the interpreter
+from the server each time, and at some thousand lines a second a quarter of its time."""
+
 FLUSH_TIMEOUT = 1.0
 """How long the end of the program waits for what is still to be written (seconds)."""
 
@@ -41,6 +45,7 @@ class LogWriter(logging.Handler):
         self._waiting = 0
         self._left_out = 0
         self._closing = False
+        self._idle = False  # whether the thread waits for a line, and not only for more of them
         self._changed = threading.Condition(threading.Lock())
         # A daemon: the program can end while it is stuck in a write.
         self._thread = threading.Thread(target=self._run, name="log writer", daemon=True)
@@ -61,12 +66,14 @@ class LogWriter(logging.Handler):
                 return
             self._lines.append(line)
             self._waiting += len(line)
-            self._changed.notify()
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
 
     def close(self) -> None:
         """Write what is queued, for at most a second, and end the thread if it is not stuck."""
         with self._changed:
-            self._closing = True
+            self._closing, self._idle = True, False
             self._changed.notify()
         self._thread.join(FLUSH_TIMEOUT)
         super().close()
@@ -83,11 +90,20 @@ class LogWriter(logging.Handler):
             self._write(data)
 
     def _next(self) -> bytes | None:
-        """Wait for lines and take all there are, with a last one for those left out; ``None`` at the end."""
+        """
+        Wait for lines, let more gather, and take all there are, with a last one for those left out.
+
+        ``None`` at the end.
+        """
         with self._changed:
-            while not self._lines and not self._left_out:
+            while True:
+                if not self._closing:
+                    self._changed.wait(GATHERING)
+                if self._lines or self._left_out:
+                    break
                 if self._closing:
                     return None
+                self._idle = True
                 self._changed.wait()
             data = b"".join(self._lines)
             self._lines.clear()

@@ -16,13 +16,21 @@ from trioecho.cli.stdio import STDERR
 from trioecho.option_kinds import Choice
 from trioecho.options import Group
 
-__all__ = ["Logging", "logging_to_stderr"]
+__all__ = ["Logging", "logging_to_stderr", "warn_later"]
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 PLAIN = "\x1b[0m"
+
+_warnings: list[str] = []
+"""What was found while the command line was read, before anybody knew how to log."""
+
+
+def warn_later(warning: str) -> None:
+    """Keep a warning until the command logs; one that has no log does without."""
+    _warnings.append(warning)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +48,25 @@ class Logging(Group):
 
 @contextmanager
 def logging_to_stderr(log: Logging) -> Iterator[None]:
-    """Send the log, and other libraries' warnings, to stderr; at the end, write what is queued."""
+    """Send the log, and other libraries' warnings, to stderr; at the end, write what is queued.
+
+    The levels are put back at the end, for a process in which the command is not the last thing to run.
+    """
+    root, ours = logging.getLogger(), logging.getLogger("trioecho")
+    before = root.level, ours.level
     writer = LogWriter(STDERR)
     writer.setFormatter(JsonFormatter() if log.log_format == "json" else TextFormatter(os.isatty(STDERR)))
-    logging.basicConfig(handlers=[writer], level=logging.WARNING, force=True)
-    logging.getLogger("trioecho").setLevel(log.log_level.upper())
+    root.addHandler(writer)
+    root.setLevel(logging.WARNING)
+    ours.setLevel(log.log_level.upper())
+    while _warnings:
+        ours.warning("%s", _warnings.pop(0))
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(writer)
+        root.removeHandler(writer)
+        root.setLevel(before[0])
+        ours.setLevel(before[1])
         writer.close()
 
 

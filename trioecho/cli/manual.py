@@ -1,8 +1,8 @@
 """
-``trioecho manual``: the manual's pages, which are Markdown files in the package.
+``trioecho manual``: the manual's pages, which are Markdown files in the package, and files that go with them.
 
 At a terminal a page is rendered to its width; in a pipe it comes as it is in the file, so that it can be
-searched, saved or converted.
+searched, saved or converted. A file for another program (a dashboard, alerts) always comes as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from trioecho.cli.errors import Failure
 from trioecho.cli.stdio import STDOUT
 
-__all__ = ["manual", "page_names", "read_page"]
+__all__ = ["file_names", "manual", "page_names", "read_page"]
 
 INDEX = "index"
 
@@ -34,13 +34,31 @@ RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?![a-z]+:)[^)]*\)")
 
 def page_names() -> list[str]:
     """Return the names of all pages, sorted: each is a file's name without ``.md``."""
-    names = [entry.name for entry in files("trioecho").joinpath("manual").iterdir()]
-    return sorted([name.removesuffix(".md") for name in names if name.endswith(".md")])
+    return sorted(_names(".md"))
+
+
+def file_names() -> list[str]:
+    """Return the names of the files for other programs, sorted, without what follows the dot."""
+    return sorted([*_names(".json"), *_names(".yml")])
 
 
 def read_page(name: str) -> str:
     """Return the Markdown of a page that exists."""
-    return files("trioecho").joinpath("manual", f"{name}.md").read_text(encoding="utf-8")
+    return _read(f"{name}.md")
+
+
+def _names(suffix: str) -> dict[str, str]:
+    """Return the files with this end of their names, by their names without it."""
+    names = [entry.name for entry in files("trioecho").joinpath("manual").iterdir()]
+    return {name.removesuffix(suffix): name for name in names if name.endswith(suffix)}
+
+
+def _read(name: str) -> str:
+    return files("trioecho").joinpath("manual", name).read_text(encoding="utf-8")
+
+
+def _completions() -> list[str]:
+    return sorted([*page_names(), *file_names()])
 
 
 def manual(
@@ -48,9 +66,9 @@ def manual(
         str,
         typer.Argument(
             metavar="PAGE",
-            help="The page to show; without one, the list of pages.",
+            help="The page to show, or the file (grafana, alerts); without one, the list of pages.",
             show_default=False,
-            autocompletion=page_names,
+            autocompletion=_completions,
         ),
     ] = INDEX,
 ) -> None:
@@ -59,24 +77,27 @@ def manual(
 
     At a terminal it is rendered; in a pipe it is plain Markdown.
     """
-    text = read_page(_known(page))
+    name = _known(page)
+    if name in (found := _names(".json") | _names(".yml")):
+        return _write(_read(found[name]))
+    text = read_page(name)
     _write(_rendered(text) if os.isatty(STDOUT) else text)
 
 
 def _known(page: str) -> str:
     """
-    Return the name of the page that is meant; its file's name and any case will do.
+    Return the name of the page or file that is meant; its file's name and any case will do.
 
     Raises:
         typer.BadParameter: there is no such page.
 
     """
-    names = page_names()
-    name = page.strip().lower().removesuffix(".md").replace(" ", "-").replace("_", "-")
+    names = [*page_names(), *file_names()]
+    name = re.sub(r"\.(md|json|yml)$", "", page.strip().lower()).replace(" ", "-").replace("_", "-")
     if name in names:
         return name
     near = get_close_matches(name, names, cutoff=LIKENESS)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    advice = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(page_names())}"
     raise typer.BadParameter(f"the manual has no page {page[:100]!r}: {advice}")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 
 import typer
 
 from trioecho.cli.errors import Failure
+from trioecho.cli.logs import warn_later
 from trioecho.options import OptionError
 
 __all__ = ["number", "secret", "size", "size_text", "whole"]
@@ -56,6 +59,8 @@ def secret(option: str, given: str | None, file: Path | None) -> str | None:
     """
     Return a secret that is given itself or as the one line of a file, without the white space around it.
 
+    The log will warn of a file that everybody on the machine can read.
+
     Raises:
         Failure: the file cannot be read.
         OptionError: it is given in both ways, or the file does not hold one line of text. The message names
@@ -71,7 +76,8 @@ def secret(option: str, given: str | None, file: Path | None) -> str | None:
     try:
         with file.open("rb") as opened:
             content = opened.read(MAX_SECRET_FILE + 1)
-        text = content.decode().strip()
+            mode = os.fstat(opened.fileno()).st_mode
+        text = content.decode("utf-8-sig").strip()
     except OSError as error:
         raise Failure(
             f"--{flag}-file {file} cannot be read: {(error.strerror or str(error)).lower()}"
@@ -82,4 +88,6 @@ def secret(option: str, given: str | None, file: Path | None) -> str | None:
         why = "is empty" if not text else "has more than one line"
         why = "is too long" if len(content) > MAX_SECRET_FILE else why
         raise OptionError(name, f"must name a file of one line, but {file} {why}")
+    if mode & stat.S_IROTH and stat.S_ISREG(mode):
+        warn_later(f"{file} can be read by everybody on this machine: chmod o-r {file}")
     return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -14,21 +14,27 @@ import trio
 import typer
 
 from trioecho.cli.errors import Failure
+from trioecho.cli.heap import give_back_freed
 from trioecho.cli.logs import Logging, logging_to_stderr
 from trioecho.cli.option_groups import spread
 from trioecho.log import logger
 from trioecho.options import OptionError
-from trioecho.server.serve import Server
+from trioecho.rooms.hub import registry_of
+from trioecho.server.serve import Listeners
 from trioecho.server.serve import serve as run_server
+from trioecho.server.server import Server
 from trioecho.settings import Listening, Options, Settings
 from trioecho.transport.listeners import ListenError, close_listeners, open_listeners, split_address
 from trioecho.transport.systemd import inherited_listeners, notify, watchdog_interval
+from trioecho.web.site import Handler
+from trioecho.workers.handover import Handover, received
 
 __all__ = ["serve"]
 
-COLLECTOR_THRESHOLDS = (100_000, 50, 100)
+COLLECTOR_THRESHOLDS = (5_000, 1_000, 100)
 """How seldom the cyclic garbage collector runs. With thousands of connections its default is a third of
-the cost of a handshake, and a server's garbage is nearly never cyclic. A command may set this; a library
+the cost of a handshake, and a server's garbage is nearly never cyclic. A run looks at as many objects as the
+first number, and nobody is served meanwhile: 100,000 take up to 190 ms. A command may set this; a library
 must not do it behind its user's back."""
 
 HANGUP = getattr(signal, "SIGHUP", None)
@@ -50,25 +56,54 @@ def serve(*, listening: Listening, settings: Settings, log: Logging) -> None:
     with logging_to_stderr(log):
         _allow_files(settings.max_connections + SPARE_FILES)
         try:
-            status = trio.run(_serve_until_signalled, listening, settings)
+            handed = received()
+            if handed is None and listening.worker_count > 1:
+                status = trio.run(_supervise, listening, settings)
+            else:
+                status = trio.run(_serve_until_signalled, listening, settings, handed)
         except ListenError as error:
             raise Failure(str(error)) from error
     raise typer.Exit(status)
 
 
-async def _serve_until_signalled(listening: Listening, settings: Settings) -> int:
+async def _supervise(listening: Listening, settings: Settings) -> int:
+    """Have workers serve. Returns the exit code."""
+    from trioecho.cli.workers import run_supervisor
+
+    with trio.open_signal_receiver(*_signals(True)) as signals:
+        return await run_supervisor(listening, settings, signals)
+
+
+async def _serve_until_signalled(listening: Listening, settings: Settings, handed: Handover | None) -> int:
     """Serve; the first signal shuts down gracefully, the second at once. Returns the exit code."""
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
     reloading = hangup is not None and (settings.has_files or settings.tls_cert is not None)
     wrong: OptionError | None = None
     with trio.open_signal_receiver(*_signals(reloading)) as signals:
         metrics = None if listening.metrics_address is None else split_address(listening.metrics_address)
-        listeners = await _open_listeners(listening)
+        listeners: Listeners = handed.listeners() if handed else await _open_listeners(listening)
         try:
-            metrics_listeners = None if metrics is None else await open_listeners([metrics[0]], metrics[1])
+            metrics_listeners: Listeners | None = None
+            handlers: Mapping[str, Handler] = {}
+            if handed is not None:
+                from trioecho.cli.workers import hold_line, pages_beside_rooms
+                from trioecho.workers.part import part_of
+
+                metrics_listeners = [handed.metrics_listener()]
+                if metrics is None:
+                    handlers = pages_beside_rooms(settings, handed)
+                settings = part_of(settings, handed.workers)
+            elif metrics is not None:
+                metrics_listeners = await open_listeners([metrics[0]], metrics[1])
             async with trio.open_nursery() as nursery:
                 options = cast(Options, vars(settings))
-                run = partial(run_server, listeners=listeners, metrics_listeners=metrics_listeners, **options)
+                run = partial(
+                    run_server,
+                    listeners=listeners,
+                    metrics_listeners=metrics_listeners,
+                    http_handlers=handlers,
+                    **options,
+                )
                 try:
                     server = await nursery.start(run)
                 except OptionError as error:
@@ -77,6 +112,10 @@ async def _serve_until_signalled(listening: Listening, settings: Settings) -> in
                     await trio.lowlevel.checkpoint()
                 notify("READY=1")
                 nursery.start_soon(_feed_watchdog)
+                if wrong is None:
+                    nursery.start_soon(give_back_freed, registry_of(server.hub).memory)
+                if handed is not None and wrong is None:
+                    nursery.start_soon(hold_line, handed)
                 while await anext(signals) == hangup and reloading:
                     _reload(server)
                 notify("STOPPING=1")
@@ -88,6 +127,10 @@ async def _serve_until_signalled(listening: Listening, settings: Settings) -> in
                 return 128 + second
         finally:
             await close_listeners(listeners)  # of a server that could not start, too
+            if handed is not None and handed.is_orphan:
+                from trioecho.cli.workers import end_engine
+
+                await end_engine()
     if wrong is not None:
         raise wrong
     return 0

@@ -13,7 +13,7 @@ from trioecho.client.errors import (
 )
 from trioecho.client.options import ClientOptions, Options
 from trioecho.client.reconnect import Reconnect
-from trioecho.client.state import Change, Connected, Reconnecting
+from trioecho.client.state import Change, Connected, Missed, Reconnecting
 from trioecho.options import OptionError
 from trioecho.protocol.url import Address, basic_credentials, parse_address
 
@@ -29,6 +29,7 @@ __all__ = [
     "Connected",
     "ConnectionClosed",
     "ConnectionLost",
+    "Missed",
     "NotWebSocket",
     "OptionError",
     "Options",

@@ -149,6 +149,16 @@ class Client:
         return self._connection.state
 
     @property
+    def place(self) -> str | None:
+        """
+        Where in its room the client is: after the last message that has come, received or not.
+
+        ``None`` without ``resume``, or if the server does not speak ``trioecho.v1``.
+        """
+        resuming = self._connection.resuming
+        return None if resuming is None else resuming.place
+
+    @property
     def close_info(self) -> CloseInfo | None:
         """How it ended; None: the connection is open, or will be again."""
         return self._connection.close_info

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import trio
 
 from trioecho.client.dial import dial
@@ -9,6 +11,7 @@ from trioecho.client.errors import ConnectFailed
 from trioecho.client.handshake import Handshake, shake_hands
 from trioecho.client.options import ClientOptions
 from trioecho.client.proxy import Proxy, parse_proxy, proxy_from_environment
+from trioecho.client.token import BEARER, current_token
 from trioecho.protocol.url import Address
 
 __all__ = ["open_websocket"]
@@ -24,7 +27,14 @@ async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio
 
     """
     proxy = _proxy(address, options)
-    headers = list(options.headers)
+    headers, subprotocols = list(options.headers), list(options.subprotocols)
+    bearer = None
+    if (token := current_token(options.token, options.token_as)) is not None:
+        if options.token_as == "header":
+            headers.append(("Authorization", f"Bearer {token}"))
+        else:
+            bearer = BEARER + token
+            subprotocols.append(bearer)
     if address.authorization is not None and not any(name.lower() == "authorization" for name, _ in headers):
         headers.append(("Authorization", address.authorization))
     try:
@@ -39,13 +49,16 @@ async def open_websocket(address: Address, options: ClientOptions) -> tuple[trio
                     host=address.host_header,
                     resource=address.resource,
                     headers=headers,
-                    subprotocols=options.subprotocols,
+                    subprotocols=subprotocols,
+                    compress=options.compress,
                 )
             except BaseException:
                 await trio.aclose_forcefully(stream)
                 raise
     except trio.TooSlowError:
         raise ConnectFailed(f"{address} did not answer within {options.connect_timeout:g} s") from None
+    if bearer is not None and handshake.subprotocol == bearer:
+        handshake = replace(handshake, subprotocol=None)  # a server that echoes it; nobody else need see it
     return stream, handshake
 
 

@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 
 import trio
 import wsproto.events as events
-from wsproto.connection import Connection as Protocol
-from wsproto.connection import ConnectionState, ConnectionType
+from wsproto.connection import ConnectionState
 
 from trioecho.client import keepalive
-from trioecho.client.assembly import Assembly, TooLarge
+from trioecho.client.assembly import TooLarge
 from trioecho.client.close_info import CloseInfo
 from trioecho.client.close_timer import CloseTimer, time_to_close
+from trioecho.client.handshake import Handshake
 from trioecho.client.options import ClientOptions
 from trioecho.client.pings import Pings
+from trioecho.client.protocol import TOO_BIG, ClientProtocol
 from trioecho.client.receive_queue import ReceiveQueue
+from trioecho.client.resuming import BadHead
 from trioecho.client.send_queue import SendQueue
 from trioecho.client.turns import Turns
 from trioecho.client.writer import Writer
@@ -43,16 +45,15 @@ class ClientConnection:
     """
     A connection whose handshake is done. :meth:`run` drives it; the other methods are for the program.
 
-    ``where`` names the server in sentences. ``trailing`` is what came right behind the handshake. Messages go
-    to ``receive_queue``. ``on_end`` is called once, with :attr:`close_info` set; the socket is free when
-    :meth:`run` returns.
+    ``where`` names the server in sentences. Messages go to ``receive_queue``. ``on_end`` is called once, with
+    :attr:`close_info` set; the socket is free when :meth:`run` returns.
     """
 
     def __init__(
         self,
         stream: trio.abc.Stream,
         where: str,
-        trailing: bytes,
+        handshake: Handshake,
         options: ClientOptions,
         receive_queue: ReceiveQueue,
         on_end: Callable[[ClientConnection], None],
@@ -65,8 +66,8 @@ class ClientConnection:
         self._stream = stream
         self._where = where
         self._options = options
-        self._protocol = Protocol(ConnectionType.CLIENT, trailing_data=trailing)
-        self._assembly = Assembly(options.max_message_size)
+        self._protocol = ClientProtocol(handshake, options.max_message_size)
+        self._trailing = handshake.trailing
         self._pings = Pings()
         self._writer = Writer(stream, self._send_queue, self._on_written)
         self._close_code: int | None = None
@@ -95,12 +96,12 @@ class ClientConnection:
         await self._send_queue.wait_for_space()
         if self.closing:
             raise (self.close_info or CloseInfo.closing()).error()
-        self._send_queue.put(self._encode(message))
+        self._send_queue.put(self._protocol.encode(message))
 
     def send_first(self, message: str | bytes | None, frames: Sequence[bytes | bytearray]) -> None:
         """Queue, before anything else, a message and then the frames that another connection left unsent."""
         if message is not None:
-            self._send_queue.put(self._encode(message))
+            self._send_queue.put(self._protocol.encode(message))
         for frame in frames:
             self._send_queue.put(frame)
 
@@ -108,10 +109,6 @@ class ClientConnection:
     def unsent(self) -> list[bytes | bytearray]:
         """The frames of messages that were taken and of which nothing has been written."""
         return self._send_queue.unsent
-
-    def _encode(self, message: str | bytes) -> bytes:
-        event = events.TextMessage(message) if isinstance(message, str) else events.BytesMessage(message)
-        return self._protocol.send(event)
 
     async def ping(self) -> float:
         """Measure the round trip to the server; see ``Client.ping()``."""
@@ -158,18 +155,18 @@ class ClientConnection:
 
     async def _read(self) -> None:
         """Read until the server hangs up."""
-        while True:
-            await self._handle_events()
-            if self.close_info is None:
+        data: bytes | None = self._trailing
+        while data is not None:
+            self._turns.begin()
+            for piece in self._protocol.pieces(data):
+                if self.close_info is None:
+                    self._protocol.receive_data(piece)
+                await self._handle_events()
+                if self.close_info is not None:
+                    break
                 with self._close_timer.paused():
                     await self._receive_queue.wait_for_space()
             data = await self._receive()
-            if data is None:
-                return
-            self._last_sign = trio.current_time()
-            if self.close_info is None:
-                self._turns.begin()
-                self._protocol.receive_data(data)
 
     async def _receive(self) -> bytes | None:
         """Read once. None, with the end recorded: there is nothing more to read."""
@@ -179,6 +176,7 @@ class ClientConnection:
             self._lose("was broken off")
             return None
         if data:
+            self._last_sign = trio.current_time()
             return data
         if self._close_code is not None and not self._send_queue.closed:
             # Not clean, but common: our close frame is answered by hanging up.
@@ -196,8 +194,8 @@ class ClientConnection:
             if self.close_info is not None:
                 return
             await self._turns.handled(resting=self._unwanted)
-        if self._unwanted:
-            await self._turns.give(resting=True)
+        if self._unwanted or self._protocol.compressed:
+            await self._turns.give(resting=self._unwanted)
 
     @property
     def _unwanted(self) -> bool:
@@ -207,15 +205,12 @@ class ClientConnection:
     def _handle(self, event: events.Event) -> None:
         if isinstance(event, (events.TextMessage, events.BytesMessage)):
             try:
-                message = self._assembly.add(event)
-            except TooLarge:
-                self._give_up(
-                    1009,
-                    f"sent a message of more than {self._options.max_message_size} bytes (max-message-size)",
-                )
-            else:
-                if message is not None:
+                if (message := self._protocol.add(event)) is not None:
                     self._receive_queue.put(message)
+            except TooLarge:
+                self._give_up(TOO_BIG, self._protocol.broken(TOO_BIG))
+            except BadHead as problem:
+                self._give_up(1002, f"broke trioecho.v1: {problem}")
         elif isinstance(event, events.Ping):
             if self._protocol.state is ConnectionState.OPEN:
                 self._send_queue.put_pong(self._protocol.send(event.response()))
@@ -240,7 +235,7 @@ class ClientConnection:
                 # Not an answer: the server closed at the same time, for a reason of its own.
                 self._finish(CloseInfo.by_server(self._where, code, reason))
         else:
-            self._give_up(code, f"broke the protocol: {reason}")
+            self._give_up(code, self._protocol.broken(code, reason))
 
     def _give_up(self, code: int, what: str) -> None:
         """End the connection over something a server may not do, and tell it so (RFC 6455, 7.1.7)."""

@@ -15,6 +15,7 @@ import trio
 from wsproto.utilities import generate_accept_token, generate_nonce
 
 from trioecho.client.errors import ConnectFailed, NotWebSocket, Rejected
+from trioecho.protocol.deflate_answer import OFFER, BadAnswer, keeps_past
 from trioecho.protocol.escape import quote
 
 __all__ = ["Handshake", "exchange", "shake_hands"]
@@ -39,11 +40,16 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What the server agreed to, and said. ``trailing`` are bytes that already belong to the WebSocket."""
+    """
+    What the server agreed to, and said. ``trailing`` are bytes that already belong to the WebSocket.
+
+    ``keeps_past``: whether compressed messages refer back to earlier ones; ``None``: there are none.
+    """
 
     subprotocol: str | None
     headers: Headers
     trailing: bytes
+    keeps_past: bool | None = None
 
 
 async def shake_hands(
@@ -54,9 +60,12 @@ async def shake_hands(
     resource: str,
     headers: Sequence[tuple[str, str]],
     subprotocols: Sequence[str],
+    compress: bool = False,
 ) -> Handshake:
     """
     Ask for a WebSocket and wait for the answer. ``where`` names the server in sentences.
+
+    With ``compress`` the server is offered to compress what it sends.
 
     The caller sets the deadline, and closes the stream whatever happens.
 
@@ -74,6 +83,7 @@ async def shake_hands(
         ("Sec-WebSocket-Key", nonce.decode()),
         ("Sec-WebSocket-Version", "13"),
         *([("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []),
+        *([("Sec-WebSocket-Extensions", OFFER)] if compress else []),
         *headers,
     ]
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
@@ -97,9 +107,15 @@ async def shake_hands(
     if len(chosen) > 1 or not set(chosen) <= set(subprotocols):
         shown = quote(", ".join(chosen), SHOWN_SUBPROTOCOL)
         raise NotWebSocket(f"{where} chose the subprotocol {shown!r}, which was not offered")
-    if _values(received, "sec-websocket-extensions"):
-        raise NotWebSocket(f"{where} chose an extension, and none was offered")
-    return Handshake(chosen[0] if chosen else None, received, http.trailing_data[0])
+    keeps = None
+    if extensions := _values(received, "sec-websocket-extensions"):
+        if not compress:
+            raise NotWebSocket(f"{where} chose an extension, and none was offered")
+        try:
+            keeps = keeps_past(extensions)
+        except BadAnswer as error:
+            raise NotWebSocket(f"{where} {error}") from None
+    return Handshake(chosen[0] if chosen else None, received, http.trailing_data[0], keeps)
 
 
 def _values(headers: Headers, name: str) -> list[str]:

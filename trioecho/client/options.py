@@ -16,6 +16,7 @@ from trioecho.client.dial import IPVersion
 from trioecho.client.proxy import parse_proxy
 from trioecho.client.reconnect import Reconnect
 from trioecho.client.state import Change
+from trioecho.client.token import Token, TokenAs, check_token
 from trioecho.limits import GIB, LONGEST_WAIT, MIB
 from trioecho.options import OptionError
 
@@ -42,16 +43,20 @@ class Options(TypedDict, total=False):
 
     headers: Sequence[tuple[str, str]]
     subprotocols: Sequence[str]
+    token: Token | None
+    token_as: TokenAs
     ssl_context: ssl.SSLContext | None
     connect_timeout: float
     close_timeout: float
     ping_interval: float
     ping_timeout: float
     max_message_size: int
+    compress: bool
     proxy: str | bool
     ip_version: IPVersion | None
     greeting: str | bytes | None
     reconnect: Reconnect | None
+    resume: bool
     on_change: Callable[[Change], None] | None
 
 
@@ -70,6 +75,19 @@ class ClientOptions:
 
     subprotocols: Sequence[str] = ()
     """Subprotocols to offer, the preferred one first; the server picks one or none."""
+
+    token: Token | None = field(default=None, repr=False)
+    """
+    The bearer token to present. A function is called at every attempt to connect, and must not block; with
+    ``reconnect`` the client then comes back at once when the server closes with 4401 (the token has expired),
+    and after a while when the new one is refused. It may raise :class:`ConnectFailed`.
+    """
+
+    token_as: TokenAs = "header"
+    """
+    Where the token goes: in the ``Authorization`` header, or as the subprotocol ``bearer.TOKEN``, for servers
+    and proxies that see no such header. The token then is made of letters, digits and ``!#$%&'*+-.^_`|~``.
+    """
 
     ssl_context: ssl.SSLContext | None = None
     """For ``wss`` URLs. None: the system's certificate authorities, and the name must match."""
@@ -94,7 +112,13 @@ class ClientOptions:
     max_message_size: int = MIB
     """
     The largest message taken from the server, in bytes of payload; a larger one ends the connection with
-    close code 1009.
+    close code 1009. A compressed one counts as it is when it is inflated.
+    """
+
+    compress: bool = True
+    """
+    Offer the server to compress what it sends (permessage-deflate). What the client sends stays plain. A
+    connection on which messages refer back to earlier ones takes some 40 KiB more.
     """
 
     proxy: str | bool = field(default=True, repr=False)
@@ -116,6 +140,13 @@ class ClientOptions:
     of the next connection; those in the write that failed, and those the network had taken, may be lost.
     """
 
+    resume: bool = False
+    """
+    Offer ``trioecho.v1`` before the other subprotocols, and come back to the place where the last connection
+    was lost, so that no message is missed; or ``on_change`` is told by ``Missed`` how many are. With a server
+    that does not speak it, nothing is different.
+    """
+
     on_change: Callable[[Change], None] | None = None
     """
     Called on every change of state, from the client's own task: it must not block, and its exceptions end the
@@ -131,6 +162,9 @@ class ClientOptions:
         for name in self.subprotocols:
             if not isinstance(name, str) or not name or not set(name) <= TOKEN:
                 raise OptionError("subprotocols", f"must be names of letters, digits and -._, not {name!r}")
+        check_token(self.token, self.token_as)
+        if self.token is not None and any(name.lower() == "authorization" for name, _ in self.headers):
+            raise OptionError("token", "and an Authorization header are two ways to say who you are: use one")
         if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
             raise OptionError("ssl_context", f"must be an ssl.SSLContext, not {self.ssl_context!r}")
         _seconds("connect_timeout", self.connect_timeout, 0.01)
@@ -147,6 +181,9 @@ class ClientOptions:
                 raise OptionError("greeting", "must be text that UTF-8 can encode") from None
         elif self.greeting is not None and not isinstance(self.greeting, bytes):
             raise OptionError("greeting", f"must be str or bytes, not {type(self.greeting).__name__}")
+        for flag in ("compress", "resume"):
+            if not isinstance(value := getattr(self, flag), bool):
+                raise OptionError(flag, f"must be True or False, not {value!r}")
         if not isinstance(self.proxy, bool):
             parse_proxy(self.proxy)
         if self.ip_version not in (None, 4, 6):

@@ -8,7 +8,14 @@ import time
 from dataclasses import dataclass
 
 from trioecho.client.close_info import CloseInfo
-from trioecho.client.errors import CertificateNotTrusted, ConnectFailed, NotWebSocket, Rejected
+from trioecho.client.errors import (
+    CertificateNotTrusted,
+    ConnectFailed,
+    ConnectionClosed,
+    NotWebSocket,
+    Rejected,
+)
+from trioecho.disconnect import EXPIRED
 from trioecho.limits import LONGEST_WAIT
 from trioecho.options import OptionError
 
@@ -56,28 +63,44 @@ class Reconnect:
             if not isinstance(value, (int, float)) or not 0 < value <= LONGEST_WAIT:
                 raise OptionError(option, f"must be seconds from above 0 to {LONGEST_WAIT:g}, not {value!r}")
         if self.attempts is not None and (not isinstance(self.attempts, int) or self.attempts < 1):
-            raise OptionError("attempts", f"must be None or a whole number from 1, not {self.attempts!r}")
+            raise OptionError("attempts", f"must be a whole number from 1, not {self.attempts!r}")
 
     def delay(self, attempt: int, error: Exception | None = None) -> float:
-        """How long to wait before the attempt with this number, the first being 0, after this error."""
+        """
+        How long to wait before the attempt with this number, the first being 0, after this error.
+
+        Not at all where a token has expired: who has a fresh one is expected back. If that does not help
+        either, it is the next attempt, and waits.
+        """
+        if not attempt and isinstance(error, ConnectionClosed) and error.code == EXPIRED.code:
+            return 0.0
         backoff = min(self.longest_delay, self.first_delay * 2 ** min(attempt, MOST_DOUBLINGS))
         return max(random.uniform(0, backoff), retry_after(error) or 0.0)
 
-    def after_end(self, close_info: CloseInfo) -> bool:
-        """Whether to reconnect after a connection that ended like this."""
+    def after_end(self, close_info: CloseInfo, *, fresh_token: bool = False) -> bool:
+        """
+        Whether to reconnect after a connection that ended like this.
+
+        Where there can be a fresh token, also if the old one has expired (4401).
+        """
         final = close_info.code in FINAL or close_info.code >= 3000
+        if fresh_token and close_info.code == EXPIRED.code:
+            final = False
         return not close_info.by_us and not close_info.broken_off and not final
 
-    def after_failure(self, error: ConnectFailed, attempt: int) -> bool:
+    def after_failure(self, error: ConnectFailed, attempt: int, *, fresh_token: bool = False) -> bool:
         """
         Whether to try again after this attempt failed.
 
         Not when the server's certificate is wrong, when it is no WebSocket server, or when it rejected us
-        with anything but a 5xx; except that a server that sends Retry-After expects us back.
+        with anything but a 5xx; except that a server that sends Retry-After expects us back, and that after
+        a 401 there may be a fresh token.
         """
         if self.attempts is not None and attempt + 1 >= self.attempts:
             return False
         if isinstance(error, Rejected):
+            if error.status == 401 and fresh_token:
+                return True
             return error.status >= 500 or retry_after(error) is not None
         return not isinstance(error, (CertificateNotTrusted, NotWebSocket))
 

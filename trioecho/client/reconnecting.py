@@ -7,6 +7,8 @@ written. Without a policy there is one connection, and it all ends with that.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import trio
 
 from trioecho.client.close_info import CloseInfo
@@ -17,7 +19,9 @@ from trioecho.client.handshake import Handshake
 from trioecho.client.options import ClientOptions
 from trioecho.client.receive_queue import ReceiveQueue
 from trioecho.client.reconnect import STEADY
-from trioecho.client.state import Change, Connected, Reconnecting
+from trioecho.client.resuming import ResumingQueue
+from trioecho.client.state import Change, Connected, Missed, Reconnecting
+from trioecho.protocol.head import SUBPROTOCOL
 from trioecho.protocol.url import Address
 
 __all__ = ["ReconnectingConnection"]
@@ -33,14 +37,21 @@ class ReconnectingConnection:
 
     handshake: Handshake
     state: Change
+    receive_queue: ReceiveQueue
     _connection: ClientConnection
 
     def __init__(self, address: Address, options: ClientOptions) -> None:
         self.address = address
-        self.receive_queue = ReceiveQueue()
+        self.resuming = ResumingQueue(self._on_missed) if options.resume else None
+        self.receive_queue = self.resuming or ReceiveQueue()
         self.close_info: CloseInfo | None = None
+        if options.resume:
+            others = [name for name in options.subprotocols if name != SUBPROTOCOL]
+            options = replace(options, subprotocols=(SUBPROTOCOL, *others))
         self._options = options
         self._attempt = 0
+        self._fresh_token = callable(options.token)
+        self._was_connected = False
         self._down_since: float | None = None
         self._closing = False
         self._retrying = trio.CancelScope()
@@ -65,18 +76,24 @@ class ReconnectingConnection:
                 self._report(Reconnecting(error, self._attempt, delay))
                 await trio.sleep(delay)
             try:
-                stream, self.handshake = await open_websocket(self.address, self._options)
+                address = self.address if self.resuming is None else self.resuming.asking(self.address)
+                stream, self.handshake = await open_websocket(address, self._options)
             except ConnectFailed as failed:
-                if policy is None or not policy.after_failure(failed, self._attempt):
+                # A token that was never accepted is wrong; one that was may be late.
+                fresh = self._fresh_token and self._was_connected
+                if policy is None or not policy.after_failure(failed, self._attempt, fresh_token=fresh):
                     raise
                 self._down_since = self._down_since or trio.current_time()
                 error = failed
             else:
                 break
+        self._was_connected = True
+        if self.resuming is not None:
+            self.resuming.begin(self.handshake.subprotocol)
         self._connection = ClientConnection(
             stream,
             str(self.address),
-            self.handshake.trailing,
+            self.handshake,
             self._options,
             self.receive_queue,
             self._on_end,
@@ -142,7 +159,9 @@ class ReconnectingConnection:
 
     def _is_last(self, connection: ClientConnection) -> bool:
         policy, close_info = self._options.reconnect, connection.close_info
-        return self._closing or policy is None or close_info is None or not policy.after_end(close_info)
+        if self._closing or policy is None or close_info is None:
+            return True
+        return not policy.after_end(close_info, fresh_token=self._fresh_token)
 
     def _on_end(self, connection: ClientConnection) -> None:
         if connection.close_info is not None and self._is_last(connection):
@@ -153,6 +172,10 @@ class ReconnectingConnection:
             self.close_info = close_info.with_unsent(close_info.unsent + len(self._connection.unsent))
             self.receive_queue.end()
             self._changed.set()
+
+    def _on_missed(self, count: int | None) -> None:
+        if self._options.on_change is not None:
+            self._options.on_change(Missed(count))
 
     def _report(self, change: Change) -> None:
         self.state = change

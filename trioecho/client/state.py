@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trioecho.client.errors import ClientError
 
-__all__ = ["Change", "Connected", "Reconnecting"]
+__all__ = ["Change", "Connected", "Missed", "Reconnecting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +29,15 @@ class Reconnecting:
     delay: float
 
 
-Change = Connected | Reconnecting
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """
+    The server says that messages are missing here: ``count`` of them, or ``None``: nobody knows how many.
+
+    It is told ahead of the messages that come after those. The state stays what it was.
+    """
+
+    count: int | None
+
+
+Change = Connected | Reconnecting | Missed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,10 @@ class Entrance:
         """Whether ``stream`` is to speak TLS and does not do so by itself."""
         return self.tls is not None and isinstance(stream, PlainSocket) and stream.socket.family in TCP
 
+    def waits(self, stream: trio.abc.Stream) -> bool:
+        """Whether bytes of ``stream`` are needed to say who is there."""
+        return self.proxy_protocol or self.wraps(stream) or isinstance(stream, (trio.SSLStream, TLSSocket))
+
     def sealed(self, stream: trio.abc.Stream, received: bytes = b"") -> trio.abc.Stream:
         """Wrap a plain socket in TLS, with the certificate that the files hold now."""
         if self.tls is None or not isinstance(stream, PlainSocket):
@@ -92,15 +97,20 @@ class Entrance:
             return None, b""
         return await read_proxy_header(stream)
 
-    async def arrive(self, stream: trio.abc.Stream, source: Source | None) -> Peer:
+    async def arrive(
+        self,
+        stream: trio.abc.Stream,
+        source: Source | None,
+        take_turn: Callable[[], Awaitable[None]] | None = None,
+    ) -> Peer:
         """
-        Shake hands if it is TLS, and say who is there.
+        Shake hands if it is TLS, and say who is there; ``take_turn`` is waited for before each step.
 
         Raises:
             trio.BrokenResourceError: the TLS handshake failed.
 
         """
-        peer = await resolve_peer(stream)
+        peer = await resolve_peer(stream, take_turn=take_turn)
         if source is None or source.host is None:
             return peer
         scheme: Literal["http", "https"] = "https" if source.tls or peer.scheme == "https" else "http"

@@ -10,7 +10,7 @@ import trio
 
 from trioecho.log import log_event, logger
 from trioecho.settings import Web
-from trioecho.transport.listeners import url_of
+from trioecho.transport.listener_url import url_of
 
 __all__ = ["log_listening", "on_loopback"]
 

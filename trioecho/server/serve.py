@@ -14,26 +14,37 @@ from typing import Unpack
 
 import trio
 
+from trioecho.access.address_limits import AddressLimits
 from trioecho.access.gate import Authorize, Gate
-from trioecho.counters import Counters
-from trioecho.disconnect import ABORTED, SHUTDOWN
+from trioecho.disconnect import ABORTED, DRAINED, SHUTDOWN
 from trioecho.log import log_event, logger
+from trioecho.nurseries import open_plain_nursery
 from trioecho.options import OptionError
 from trioecho.rooms.hub import Hub, registry_of
+from trioecho.rooms.shedding import shed
 from trioecho.server.acceptor import Acceptor
-from trioecho.server.entrance import Entrance, entrance_of
+from trioecho.server.drain import disconnect_all, drain
+from trioecho.server.entrance import entrance_of
 from trioecho.server.listening import log_listening, on_loopback
+from trioecho.server.logs import logs_of
+from trioecho.server.open_hub import settings_of
+from trioecho.server.server import Server
+from trioecho.sessions.compressing import Compressing
+from trioecho.sessions.hooks import Hooks, OnJoin, OnLeave, OnMessage
 from trioecho.sessions.inbound import Inbound
 from trioecho.sessions.keepalive import Keepalive
+from trioecho.sessions.message_timer import end_unfinished
+from trioecho.sessions.route import RouteHandler, check_routes, open_routes
 from trioecho.sessions.state import ServerState
 from trioecho.settings import Options, Settings
-from trioecho.transport.listeners import close_listeners, open_listeners, split_address, url_of
+from trioecho.transport.listener_url import url_of
+from trioecho.transport.listeners import close_listeners, open_listeners, split_address
 from trioecho.web.admission import Admission
 from trioecho.web.monitoring import monitoring_pages
 from trioecho.web.page import Page
 from trioecho.web.site import TOO_MANY_CONNECTIONS, Handler, Pages, Rooms
 
-__all__ = ["Server", "serve"]
+__all__ = ["serve"]
 
 MONITORING_CONNECTIONS = 100
 """Connections at one time on the monitoring address: a handful of programs each keep one or two."""
@@ -41,84 +52,21 @@ MONITORING_CONNECTIONS = 100
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
 
-class Server:
-    """
-    A running server, as ``nursery.start(serve)`` returns it.
-
-    Attributes:
-        hub: its rooms: publish and subscribe from the application.
-        urls: an address for each listener, as a client takes it.
-        metrics_urls: likewise for the monitoring addresses, if they are on a port of their own.
-
-    """
-
-    def __init__(
-        self,
-        hub: Hub,
-        urls: tuple[str, ...],
-        metrics_urls: tuple[str, ...],
-        stopped: trio.Event,
-        entrance: Entrance,
-        gate: Gate,
-    ) -> None:
-        self.hub = hub
-        self.urls = urls
-        self.metrics_urls = metrics_urls
-        self._stopping = trio.Event()
-        self._stopped = stopped
-        self._entrance = entrance
-        self._gate = gate
-
-    @property
-    def url(self) -> str:
-        """The first of :attr:`urls`."""
-        return self.urls[0]
-
-    @property
-    def counters(self) -> Counters:
-        """What the server has counted."""
-        return registry_of(self.hub).counters
-
-    def reload(self) -> None:
-        """
-        Read the files of certificates, tokens and keys again, each as a whole.
-
-        A wrong one is logged, and its old content stays. Clients that are connected stay so.
-        """
-        self._entrance.reload()
-        errors = self._gate.reload()
-        for error in errors:
-            log_event(
-                logging.ERROR, "not-reloaded", why=f"--{error.option.replace('_', '-')} {error.problem}"
-            )
-        for warning in self._gate.warnings:
-            logger.warning("%s", warning)
-        if not errors:
-            log_event(logging.INFO, "reloaded")
-
-    async def shutdown(self) -> None:
-        """
-        Shut down gracefully and wait until that is done; ``serve()`` then returns.
-
-        No more connections are accepted; what was taken from publishers is delivered to all who keep up;
-        every client is closed with 1001, and its connection aborted if it is still open when
-        ``shutdown_timeout`` is over. What clients send meanwhile is still read, so that they come to read
-        what they are owed, but it is discarded and counted. Calling it again only waits. If cancelled, the
-        shutdown goes on.
-        """
-        self._stopping.set()
-        await self._stopped.wait()
-
-
 async def serve(
     *,
     host: str | Sequence[str] = "127.0.0.1",
     port: int = 7890,
     listeners: Listeners | None = None,
+    hub: Hub | None = None,
     metrics_address: str | None = None,
     metrics_listeners: Listeners | None = None,
     http_handlers: Mapping[str, Handler] | None = None,
+    routes: Mapping[str, RouteHandler] | None = None,
     authorize: Authorize | None = None,
+    on_message: OnMessage | None = None,
+    on_join: OnJoin | None = None,
+    on_leave: OnLeave | None = None,
+    hook_timeout: float = 10.0,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[Options],
 ) -> None:
@@ -134,18 +82,34 @@ async def serve(
         port: TCP port; 0 picks a free one, which ``server.url`` then says.
         listeners: instead of host and port, what to accept connections from: any trio listeners, with TLS
             (``trio.SSLListener``), on Unix sockets, or in memory. They are closed at the end.
-        metrics_address: ``HOST:PORT`` where ``/healthz``, ``/readyz`` and ``/metrics`` are, and then only
-            there; without it they are beside the rooms.
+        hub: rooms that :func:`open_hub` has made, which other servers and the application may share. Default:
+            rooms of the server's own, which end with it.
+        metrics_address: ``HOST:PORT`` where ``/healthz``, ``/readyz``, ``/metrics`` and ``/status`` are, and
+            then only there; without it they are beside the rooms.
         metrics_listeners: instead of that, listeners of your own; they too are closed at the end.
         http_handlers: what answers plain HTTP for single addresses, which are then no rooms: a path, as in
             ``"/hello"``, and an async function that takes a :class:`Request` and returns an
             :class:`Response`.
+        routes: what talks with each client of single addresses, which are then no rooms: a path, as in
+            ``"/rpc"``, and an async function that takes a :class:`Conversation`. The client is disconnected
+            with 1000 when it returns, and with 1011 if it fails. When the client has gone, its iteration
+            ends; ``hook_timeout`` later the function is cancelled.
         authorize: an async function that says who a request for a room is from: it takes a :class:`Request`
             and returns an :class:`Identity` or a :class:`Refusal`, within ``handshake_timeout``. If it fails,
             that request is answered 500. Default: what the options say (origin, hosts, tokens); an own one
             takes the place of all of them but ``room``.
+        on_message: an async function that takes a :class:`Member` and its message, and returns what becomes
+            of it: see :data:`Relay`. It is called for one message of a client at a time, and its next waits.
+            Messages by POST come from a member that cannot be reached. Default: all are relayed.
+        on_join: an async function that takes a :class:`Member` who has come into its room, before anything
+            of it is read.
+        on_leave: an async function that takes a :class:`Member` who has gone, and the :class:`Disconnect`
+            that says why. When the server is cancelled, it is called and cancelled at its first checkpoint.
+        hook_timeout: how long each of these may take for one call (seconds). One that takes longer or fails
+            ends that client with 1011, or that POST with 500.
         task_status: for ``nursery.start``.
-        options: the fields of :class:`trioecho.Settings`, which has their defaults and reasons.
+        options: the fields of :class:`trioecho.Settings`, which has their defaults and reasons. A hub that is
+            handed in decides those of :class:`HubOptions`.
 
     Raises:
         OptionError: an option has a value that cannot work.
@@ -154,9 +118,13 @@ async def serve(
     Cancelling it closes every connection at once, without close frames, and leaves nothing behind.
 
     """
-    limits = Settings(**options)
-    entrance = entrance_of(limits)
+    settings = Settings(**options) if hub is None else settings_of(hub, options)
+    hooks = Hooks(on_message, on_join, on_leave, hook_timeout)
+    entrance = entrance_of(settings)
+    compressing = Compressing(settings)
+    logs = logs_of(settings) if hub is None else None
     handlers = _checked(http_handlers or {})
+    routes = check_routes(routes or {}, handlers)
     metrics = None if metrics_address is None else split_address(metrics_address)
     if listeners is None:
         listeners = await open_listeners([host] if isinstance(host, str) else list(host), port)
@@ -164,32 +132,47 @@ async def serve(
     try:
         if metrics_listeners is None:
             metrics_listeners = () if metrics is None else await open_listeners([metrics[0]], metrics[1])
-        gate = Gate(limits, loopback=on_loopback(listeners))
-        admission = Admission(authorize or gate.authorize, limits)
-        async with cancelled_at_end() as monitoring, trio.open_nursery() as nursery:
-            hub = Hub(limits, nursery)
+        certificates = settings.tls_client_ca is not None
+        gate = Gate(settings, loopback=on_loopback(listeners), client_certificates=certificates)
+        admission = Admission(authorize or gate, settings)
+        async with two_nurseries() as (monitoring, nursery):
+            own = hub is None
+            if hub is None:
+                hub = Hub(settings, nursery, logs=logs)
+            if logs is not None:
+                monitoring.start_soon(logs.run)  # it outlives the rooms
             registry = registry_of(hub)
-            inbound = Inbound(limits, registry.counters)
-            state = ServerState(registry, Keepalive(limits), inbound, nursery)
+            inbound = Inbound(settings, registry.counters)
+            addresses = AddressLimits(settings, entrance.trusted)
+            state = ServerState(
+                registry, settings, hooks, Keepalive(settings), inbound, compressing, addresses, nursery
+            )
             tls = entrance.tls is not None
             server = Server(
                 hub, _urls(listeners, tls=tls), _urls(metrics_listeners, "http"), stopped, entrance, gate
             )
-            pages = monitoring_pages(state, monitoring)
+            pages = monitoring_pages(state, monitoring, names=bool(metrics_listeners))
             beside = {**({} if metrics_listeners else pages), **handlers}
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(state.keepalive.run)
                 accepting.start_soon(state.expiry.run)
+                accepting.start_soon(end_unfinished, state.connections, settings.message_timeout)
+                if own:
+                    accepting.start_soon(registry.histories.run)
                 monitoring.start_soon(state.lines.run)
-                rooms = Rooms(state, beside, Page() if limits.page else None, admission)
+                monitoring.start_soon(shed, state.hub, state.connections, state.lines)
+                is_open = authorize is None and gate.is_open
+                page = Page(names=not is_open) if settings.page else None
+                rooms = Rooms(state, beside, page, admission, open_routes(routes, registry))
                 acceptor = Acceptor(
                     state,
                     nursery,
                     state.connections,
                     site=rooms,
                     over_limit=Pages(beside, otherwise=TOO_MANY_CONNECTIONS),
-                    limit=limits.max_connections,
+                    limit=settings.max_connections,
                     entrance=entrance,
+                    limits=addresses,
                 )
                 for listener in listeners:
                     accepting.start_soon(acceptor.accept_from, listener)
@@ -205,29 +188,35 @@ async def serve(
                 )
                 for listener in metrics_listeners:
                     monitoring.start_soon(monitoring_acceptor.accept_from, listener)
-                log_listening(listeners, limits, is_open=authorize is None and gate.is_open, tls=tls)
+                log_listening(listeners, settings, is_open=is_open, tls=tls)
                 for warning in gate.warnings:
                     logger.warning("%s", warning)
                 for url in server.metrics_urls:
-                    log_event(logging.INFO, "listening", metrics=f"{url}metrics")
+                    # A worker's is for its supervisor only.
+                    level = logging.DEBUG if url.startswith("http+unix:") else logging.INFO
+                    log_event(level, "listening", metrics=f"{url}metrics")
                 task_status.started(server)
                 await server._stopping.wait()
                 state.stopping = True
+                if settings.drain:
+                    await drain(state, settings.drain)
                 accepting.cancel_scope.cancel()
             began = trio.current_time()
             there = len(state.connections)
-            log_event(logging.INFO, "shutting-down", connections=there, timeout=limits.shutdown_timeout)
-            nursery.cancel_scope.deadline = began + limits.shutdown_timeout
+            log_event(logging.INFO, "shutting-down", connections=there, timeout=settings.shutdown_timeout)
+            nursery.cancel_scope.deadline = began + settings.shutdown_timeout
             # Half the time for the slow to take what their rooms hold for them, half to close connections.
-            await registry.drain(began + limits.shutdown_timeout / 2)
-            for connection in tuple(state.connections):
-                connection.disconnect(SHUTDOWN)
+            state.draining = True
+            await (registry.drain if own else registry.flush)(began + settings.shutdown_timeout / 2)
+            if logs is not None:
+                await logs.leave()
+            await disconnect_all(state.connections, DRAINED if settings.drain else SHUTDOWN)
         state.lines.flush()
         left = registry.counters.disconnected
         log_event(
             logging.INFO,
             "stopped",
-            closed=left[SHUTDOWN.name],
+            closed=left[SHUTDOWN.name] + left[DRAINED.name],
             aborted=left[ABORTED.name],
             late=registry.counters.messages_late,
             took=trio.current_time() - began,
@@ -238,11 +227,12 @@ async def serve(
 
 
 @asynccontextmanager
-async def cancelled_at_end() -> AsyncIterator[trio.Nursery]:
-    """Give a nursery whose tasks go on until the block is left, and no longer."""
-    async with trio.open_nursery() as nursery:
-        yield nursery
-        nursery.cancel_scope.cancel()
+async def two_nurseries() -> AsyncIterator[tuple[trio.Nursery, trio.Nursery]]:
+    """Give one whose tasks go on until the block is left and no longer, and one that waits for its tasks."""
+    async with open_plain_nursery() as ending:
+        async with trio.open_nursery() as nursery:
+            yield ending, nursery
+        ending.cancel_scope.cancel()
 
 
 def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:

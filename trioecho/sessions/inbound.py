@@ -19,9 +19,9 @@ class Inbound:
 
     __slots__ = ("_counters", "_prefix")
 
-    def __init__(self, limits: Settings, counters: Counters) -> None:
+    def __init__(self, settings: Settings, counters: Counters) -> None:
         self._counters = counters
-        self._prefix = limits.prefix.encode()
+        self._prefix = settings.prefix.encode()
 
     def take(self, messages: list[bytes]) -> bytes:
         """

@@ -7,6 +7,7 @@ are of a fixed length, so two queues in order of time are all the bookkeeping.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 
 import trio
@@ -17,6 +18,10 @@ from trioecho.settings import Settings
 
 __all__ = ["Keepalive"]
 
+CLIENTS_A_TURN = 50
+"""After so many, others get their turn: a ping takes some ten microseconds, and clients that came together,
+as after a restart, are due together."""
+
 
 class Keepalive:
     """
@@ -26,16 +31,16 @@ class Keepalive:
     ratio of the two.
     """
 
-    def __init__(self, limits: Settings) -> None:
-        self._limits = limits
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         # When each client's next ping is due, and which answers are: (due, asked, client).
         self._pings: dict[BaseConnection, float] = {}
         self._answers: deque[tuple[float, float, BaseConnection]] = deque()
 
     def add(self, client: BaseConnection) -> None:
         """Begin to ping ``client``."""
-        if self._limits.pings:
-            self._pings[client] = trio.current_time() + self._limits.ping_interval
+        if self._settings.pings:
+            self._pings[client] = trio.current_time() + self._settings.ping_interval
 
     def remove(self, client: BaseConnection) -> None:
         """Stop pinging ``client``."""
@@ -43,27 +48,36 @@ class Keepalive:
 
     async def run(self) -> None:
         """Ping and check, until cancelled."""
-        if not self._limits.pings:
+        if not self._settings.pings:
             return
         while True:
             now = trio.current_time()
+            turn = itertools.count(1)
             while self._answers and self._answers[0][0] <= now:
                 _, asked, client = self._answers.popleft()
                 if client in self._pings and not client.alive_since(asked):
                     self.remove(client)
                     client.disconnect(DEAD)
+                await _give_turn(turn)
             while self._pings:
                 client, due = next(iter(self._pings.items()))
                 if due > now:
                     break
                 client.ping()
                 del self._pings[client]
-                self._pings[client] = now + self._limits.ping_interval
-                self._answers.append((now + self._limits.ping_timeout, now, client))
+                self._pings[client] = now + self._settings.ping_interval
+                self._answers.append((now + self._settings.ping_timeout, now, client))
+                await _give_turn(turn)
             # A client who comes while this sleeps is due an interval from then at the earliest.
-            wake = [now + self._limits.ping_interval]
+            wake = [now + self._settings.ping_interval]
             if self._pings:
                 wake.append(next(iter(self._pings.values())))
             if self._answers:
                 wake.append(self._answers[0][0])
             await trio.sleep_until(min(wake))
+
+
+async def _give_turn(turn: itertools.count[int]) -> None:
+    """Give others their turn after so many."""
+    if next(turn) % CLIENTS_A_TURN == 0:
+        await trio.lowlevel.checkpoint()

@@ -23,11 +23,15 @@ from trioecho import disconnect
 from trioecho.access.identity import ANYONE, Identity
 from trioecho.disconnect import Disconnect
 from trioecho.log import log_event, logger
+from trioecho.rooms.member import Member
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.room import Room
+from trioecho.rooms.since import Since
 from trioecho.sessions.base_connection import BaseConnection
+from trioecho.sessions.end import End, report_end, report_refused
+from trioecho.sessions.membership import forget_member, member_of
 from trioecho.sessions.state import ServerState
-from trioecho.transport.closing import reset_on_close
+from trioecho.transport.closing import close_now, reset_on_close
 from trioecho.transport.peer import Peer
 from trioecho.transport.socket_stream import PlainSocket
 
@@ -83,15 +87,15 @@ class Session(BaseConnection):
         self._discarded = 0
         self._reset = False
 
-    def join(self, room: str) -> None:
+    def join(self, room: str, since: Since | None = None, *, watches: bool = False) -> None:
         """
-        Enter ``room``; what is published from now on, the client gets.
+        Enter ``room``, from now on or since it was last there; if it ``watches``, it is told who else is.
 
         Raises:
             TooManyRooms: it would be one room too many. The connection can still be answered.
 
         """
-        self._room = self._state.hub.enter(room, self)
+        self._room = self._state.hub.enter(room, self, since, watches=watches)
         self.may_publish = self.identity.may_publish(room)
         self._state.connections.add(self)
         self._state.expiry.add(self, self.identity.expires_at)
@@ -105,11 +109,12 @@ class Session(BaseConnection):
         """
         try:
             with self._scope:
+                await self._room.wait_open()
                 if await self._is_answered():
                     self._connected()
                     await self._serve()
-            if self._why is None:
-                self._why = self._reason_for_end()
+            self._why = self._why or self._reason_for_end()
+            await self._state.turns.take_if_many()
             if self._connected_at is not None:
                 await self._finish(self._why)
         except Exception:
@@ -122,7 +127,7 @@ class Session(BaseConnection):
         except BaseException:
             if self._why is None:
                 self._why = disconnect.CANCELLED
-            elif self._why is disconnect.SHUTDOWN:
+            elif self._why in (disconnect.SHUTDOWN, disconnect.DRAINED):
                 self._why = disconnect.ABORTED
             self._reset = True
             raise
@@ -134,7 +139,7 @@ class Session(BaseConnection):
                 reset_on_close(self._transport)
             transport = self._transport
             self._release()
-            await trio.aclose_forcefully(transport)
+            await close_now(transport)
 
     async def _is_answered(self) -> bool:
         """Answer the request, in the time that it had to arrive itself; say whether the client took that."""
@@ -152,20 +157,20 @@ class Session(BaseConnection):
             with contextlib.suppress(OSError):  # no room, or broken: send_all() finds out which
                 data = data[self._transport.send(data) :]
         if data:
-            timeout = self._state.hub.limits.handshake_timeout
-            self._scope.deadline = trio.current_time() + timeout
+            self._scope.deadline = trio.current_time() + self._state.settings.handshake_timeout
             await self._transport.send_all(data)
 
     def _connected(self) -> None:
         """Count and log the client, whose request has been answered."""
         self._state.hub.counters.connected += 1
         self._connected_at = trio.current_time()
-        log_event(logging.INFO, "connected", **self._fields(), there=len(self._room.members))
+        self._log_event(logging.INFO, "connected", there=self._room.size)
 
-    def _fields(self) -> dict[str, str]:
-        """Return what each of the client's log lines says of it."""
-        name = {} if self.identity.name is None else {"name": self.identity.name}
-        return {"address": self.address, **name, "room": self._room.name, "kind": self.kind}
+    def _log_event(self, level: int, event: str, **more: object) -> None:
+        """Log what becomes of the client; only so often of those without a name, who may be strangers."""
+        name = {} if self.name is None else {"name": self.name}
+        log = log_event if name else self._state.lines.log
+        log(level, event, address=self.address, **name, room=self._room.name, kind=self.kind, **more)
 
     def _reason_for_end(self) -> Disconnect:
         """Say why a session ended that nobody has disconnected."""
@@ -180,26 +185,12 @@ class Session(BaseConnection):
 
     def _report(self) -> None:
         """Count and log the end of the client."""
-        counters, why = self._state.hub.counters, self._why
-        assert why is not None
+        assert self._why is not None
         if self._connected_at is None:
-            gone = why in (disconnect.LOST, disconnect.CANCELLED)
-            counters.refused["vanished" if gone else why.name] += 1
-            level, event = (logging.DEBUG, "vanished") if gone else (logging.INFO, "refused")
-            self._state.lines.log(level, event, address=self.address, why=why.name, reason=why.reason)
+            report_refused(self._state, self.address, self._why)
             return
-        counters.disconnected[why.name] += 1
-        counters.messages_in += self.messages_in
-        counters.messages_out += self.sent
-        counters.messages_dropped += self.dropped
-        counters.messages_unsent += self.unsent
-        log_event(
-            logging.INFO,
-            "disconnected",
-            **self._fields(),
-            why=why.name,
-            code=why.code,
-            reason=why.reason,
+        end = End(
+            self._why,
             stayed=trio.current_time() - self._connected_at,
             received=self.messages_in,
             discarded=self._discarded,
@@ -207,6 +198,7 @@ class Session(BaseConnection):
             dropped=self.dropped,
             unsent=self.unsent,
         )
+        report_end(self._state.hub.counters, end, self._log_event)
 
     def _discard(self, messages: int) -> None:
         """Count messages that the client sent when no room took them any more."""
@@ -214,11 +206,9 @@ class Session(BaseConnection):
         self._state.hub.counters.messages_discarded += messages
 
     def _release(self) -> None:
-        """
-        Let go of everything that refers back to this session, so that all of it is freed at once.
-
-        The command has the cyclic garbage collector run rarely, and what a client sent may be large.
-        """
+        """Let go of everything that refers back to this session, so that all of it is freed at once."""
+        # The command has the cyclic garbage collector run rarely, and what a client sent may be large.
+        forget_member(self)
         del self.outbox, self._transport, self._scope
 
     async def _write(self, outbox: Outbox, write: Callable[..., Awaitable[None]], *arguments: object) -> None:
@@ -255,6 +245,16 @@ class Session(BaseConnection):
         self.outbox.close(drain=True)
 
     @property
+    def member(self) -> Member:
+        """It as the application sees it."""
+        return member_of(self, self._room, self._state.hub)
+
+    @property
+    def id(self) -> str:
+        """What it is known by to others: its member's id."""
+        return self.member.id
+
+    @property
     def sent(self) -> int:
         """Messages handed to the network for it."""
         return self.outbox.sent
@@ -276,7 +276,7 @@ class Session(BaseConnection):
 
     def disconnect(self, why: Disconnect) -> None:
         """Disconnect the client for this reason, unless it has one; a polite one lets it have the rest."""
-        if self._why is not None:
+        if self._why is not None and not (self._why.polite and why is disconnect.OVER_MEMORY):
             return
         self._why = why
         if why.polite and self._connected_at is not None:
@@ -287,14 +287,13 @@ class Session(BaseConnection):
 
     def on_space(self) -> None:
         """Tell the room that there is room again."""
-        self._room.on_space()
+        self._room.on_space(self.outbox)
 
     def on_first_drop(self) -> None:
         """Log that messages begin to be dropped."""
-        log_event(
+        self._log_event(
             logging.WARNING,
             "dropping",
-            **self._fields(),
-            when_slow=self._state.hub.limits.when_slow,
+            when_slow=self._state.hub.settings.when_slow,
             pending=self.outbox.pending_bytes,
         )

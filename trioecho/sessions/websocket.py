@@ -22,8 +22,11 @@ from trioecho.http.upgrade import Upgrade
 from trioecho.log import log_event, logger
 from trioecho.protocol import frames
 from trioecho.protocol.decoder import Decoder
+from trioecho.protocol.head import SUBPROTOCOL
 from trioecho.rooms.batch import Batch
 from trioecho.rooms.direct_outbox import DirectOutbox
+from trioecho.rooms.headed import as_headed, tell_by_head
+from trioecho.rooms.notice import tells_text
 from trioecho.sessions.handshake import switching_protocols
 from trioecho.sessions.session import CLOSE_TIMEOUT, Session
 from trioecho.sessions.state import ServerState
@@ -44,7 +47,7 @@ PROTOCOL_REASONS = {1002: "protocol-error", 1007: "invalid-text"}
 class WebSocketSession(Session):
     """The session of the client that sent ``upgrade``."""
 
-    __slots__ = ("_upgrade", "_websocket", "_wire")
+    __slots__ = ("_compression", "_upgrade", "_websocket", "_wire")
 
     kind: ClassVar = "websocket"
     outbox: DirectOutbox
@@ -58,18 +61,30 @@ class WebSocketSession(Session):
         identity: Identity = ANYONE,
     ) -> None:
         super().__init__(state, transport, peer, identity)
-        limits = state.hub.limits
-        decoder = Decoder(limits.max_message_size)
+        settings = state.settings
+        compression = state.compressing.agree(upgrade.request)
+        decoder = Decoder(settings.max_message_size, state.hub.memory, compressed=compression is not None)
         decoder.waiting = upgrade.early
         self._wire = Wire(transport, decoder, self)
-        self._websocket = TrioWebSocketConnection(self._wire, limits.max_message_size)
-        self.outbox = DirectOutbox(self, limits, self._wire)
+        self._websocket = TrioWebSocketConnection(self._wire, settings.max_message_size)
+        headed = upgrade.subprotocol == SUBPROTOCOL
+        encoding = as_headed if headed else None
+        self.outbox = DirectOutbox(self, settings, self._wire, state.hub.memory, encoding=encoding)
+        if headed:
+            self.outbox.tell = tell_by_head
+        elif settings.tell_missed is not None:
+            self.outbox.tell = tells_text(settings.tell_missed)
+        if compression is not None and compression.shared:
+            self.outbox.context = 0
+        # An idle client need not keep its request: they are let go with the answer.
         self._upgrade: Upgrade | None = upgrade
+        self._compression = compression
 
     async def _answer(self) -> None:
         assert self._upgrade is not None
-        answer = switching_protocols(self._upgrade.key, self._upgrade.subprotocol)
-        self._upgrade = None  # an idle client need not keep its request
+        extension = None if self._compression is None else self._compression.answer
+        answer = switching_protocols(self._upgrade.key, self._upgrade.subprotocol, extension)
+        self._upgrade = self._compression = None
         await self._send_answer(answer)
         self._wire.open()
         self.outbox.open()
@@ -93,7 +108,7 @@ class WebSocketSession(Session):
     async def publish(self, messages: list[bytes]) -> None:
         """Hand the messages of one read to the room."""
         count = len(messages)
-        if self._state.stopping:
+        if self._state.draining:
             # The rooms take no more. It is still read, so that a client that writes before it reads comes to
             # read what it is to get.
             self._discard(count)
@@ -118,17 +133,33 @@ class WebSocketSession(Session):
 
     async def flush(self) -> None:
         """Before the connection ends, deliver what the client is owed: its own echo, above all."""
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._room.flush()
-            await self.outbox.wait_caught_up()
+        if (
+            not self._room.idle or self.outbox.owes
+        ):  # most have nothing to wait for, and a scope costs them much
+            with trio.move_on_after(CLOSE_TIMEOUT):
+                await self._room.flush()
+                await self.outbox.wait_caught_up()
         if self._wire.decoder.too_big:
             self.disconnect(disconnect.TOO_BIG)
 
+    @property
+    def held_bytes(self) -> int:
+        """What waits to be sent to it, and what is unfinished of what it sends (bytes)."""
+        if self._why is not None and not self._why.polite:
+            return 0  # it is going already
+        return self.outbox.pending_bytes + self._wire.decoder.unfinished
+
     # The end.
+
+    def disconnect(self, why: Disconnect) -> None:
+        """Disconnect it, as every session; to save memory, what is unfinished is forgotten at once."""
+        super().disconnect(why)
+        if why is disconnect.OVER_MEMORY:
+            self._wire.decoder.forget()
 
     def _drain(self) -> None:
         super()._drain()
-        if self.outbox.pending_bytes:
+        if self.outbox.owes:
             self._state.nursery.start_soon(self._stop_when_drained, self.outbox, self._scope)
         else:
             self._scope.cancel()
@@ -143,8 +174,13 @@ class WebSocketSession(Session):
             self.outbox.close(drain=True)
             await self.outbox.wait_caught_up()
         self._leave()
+        if why is disconnect.OVER_MEMORY and self._wire.send_nowait is None:
+            self._reset = True  # it takes nothing, and what is being written to it is held until it ends
+            return
         answered = self._wire.decoder.closed and self._wire.close_sent
         if not answered and why.code == disconnect.NO_CLOSE_FRAME:
+            return
+        if answered and not isinstance(self._transport, trio.SSLStream):
             return
         # A server that shuts down has a deadline for them all, and slow ones may still have much to read.
         with trio.move_on_after(math.inf if why.polite else CLOSE_TIMEOUT) as closing:
@@ -169,11 +205,19 @@ class WebSocketSession(Session):
             # Reading must go on meanwhile, for a client that writes before it reads.
             finish = self._wire.finish_control
             self._state.nursery.start_soon(self._write, self.outbox, finish, frame, left)
-        self._discard(len(decoder.feed(decoder.waiting)[0]))
-        while not decoder.closed and (data := await self._transport.receive_some(RECEIVE_BYTES)):
+        while not decoder.closed:
+            data: bytes | bytearray = decoder.waiting
+            decoder.waiting = b""
+            if data or decoder.busy:
+                await self.take_turn()
+            if not data and not decoder.inflating:
+                data = await self._transport.receive_some(RECEIVE_BYTES)
+                if not data:
+                    return
             self._discard(len(decoder.feed(data)[0]))
 
     def _release(self) -> None:
+        self._state.hub.counters.inflated_bytes += self._wire.decoder.inflated
         self._wire.release()
         self._websocket.release()
         del self._wire, self._websocket
@@ -193,6 +237,16 @@ class WebSocketSession(Session):
         """Whether the client has sent or taken a byte since then, or is kept from it by its own room."""
         wire = self._wire
         return wire.publishing or wire.heard_at >= asked or wire.moved_at >= asked
+
+    def message_age(self) -> float:
+        """How long ago an unfinished message began; while nothing is read from the client, it begins anew."""
+        if self._why is not None:
+            return 0.0
+        decoder = self._wire.decoder
+        if self._wire.publishing:
+            decoder.now = trio.current_time()
+            decoder.begin_anew()
+        return 0.0 if decoder.began is None else trio.current_time() - decoder.began
 
     def start_writer(self) -> None:
         """Start the task that writes the backlog."""

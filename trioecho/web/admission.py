@@ -6,7 +6,7 @@ import time
 
 import trio
 
-from trioecho.access.gate import Authorize
+from trioecho.access.gate import Authorize, Gate
 from trioecho.access.identity import Identity, Refusal
 from trioecho.access.patterns import PatternError, Patterns
 from trioecho.access.presented import CHALLENGE
@@ -28,18 +28,20 @@ OVER = Refusal(401, "The token has expired.", (CHALLENGE,))
 
 class Admission:
     """
-    Asks ``authorize`` about each request for a room, and holds its answer against what is asked for.
+    Asks a gate, or the application's ``authorize``, about each request for a room.
+
+    The answer is held against what is asked for.
 
     Raises:
         OptionError: ``room`` has a pattern that matches nothing.
 
     """
 
-    def __init__(self, authorize: Authorize, limits: Settings) -> None:
-        self._authorize = authorize
-        self._timeout = limits.handshake_timeout
+    def __init__(self, authority: Gate | Authorize, settings: Settings) -> None:
+        self._authority = authority
+        self._timeout = settings.handshake_timeout
         try:
-            self._rooms = Patterns(limits.room or ("/**",))
+            self._rooms = Patterns(settings.room or ("/**",))
         except PatternError as error:
             raise OptionError("room", str(error)) from None
 
@@ -64,12 +66,11 @@ class Admission:
             HTTPError: it is refused, or there was no answer within the handshake timeout.
 
         """
-        found: Identity | Refusal | None = None
-        with trio.move_on_after(self._timeout):
-            found = await self._authorize(request)
-        if found is None:
-            logger.error("authorize did not answer within %g s; the request is refused", self._timeout)
-            raise HTTPError(TOO_SLOW)
+        authority = self._authority
+        if isinstance(authority, Gate):
+            found = authority.judge(request)
+        else:
+            found = await self._ask(authority, request)
         if isinstance(found, Identity):
             over = found.expires_at is not None and found.expires_at <= time.time()
             refusal = OVER if over else check_rights(found, request)
@@ -79,3 +80,9 @@ class Admission:
         if not isinstance(found, Refusal):
             raise TypeError(f"authorize must return an Identity or a Refusal, not {type(found).__name__}")
         raise HTTPError(error_response(found.status, found.text, *found.headers))
+
+    async def _ask(self, authorize: Authorize, request: Request) -> Identity | Refusal:
+        with trio.move_on_after(self._timeout):
+            return await authorize(request)
+        logger.error("authorize did not answer within %g s; the request is refused", self._timeout)
+        raise HTTPError(TOO_SLOW)

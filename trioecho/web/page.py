@@ -8,55 +8,41 @@ are named in its policy by their hashes, so nothing else can run in it, wherever
 from __future__ import annotations
 
 import json
-import re
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
+from trioecho.http.gzip import GZIP, Joint
 from trioecho.http.response import Response
 from trioecho.settings import Settings
+from trioecho.web.page_headers import page_headers
 from trioecho.web.usage import public_address
 
 __all__ = ["Page"]
+
+HTML = "text/html; charset=utf-8"
 
 FACTS = 'data-facts=""'
 """Where the file leaves room for what the page must know."""
 
 
 class Page:
-    """The page, read from the package once."""
+    """
+    The page, read from the package once.
 
-    def __init__(self) -> None:
+    ``names``: whether those who come in may have names, so that it pays to ask who is there.
+    """
+
+    def __init__(self, *, names: bool = False) -> None:
+        self._names = names
         html = files("trioecho.web").joinpath("page.html").read_text(encoding="utf-8")
         self._before, found, self._after = html.partition(FACTS)
         assert found, "the page has no place for its facts"
-        policy = "; ".join(
-            [
-                "default-src 'none'",
-                f"script-src {_hash_of('script', html)}",
-                f"style-src {_hash_of('style', html)}",
-                "connect-src 'self'",
-                "img-src data:",
-                "base-uri 'none'",
-                "form-action 'none'",
-                "frame-ancestors 'none'",
-                "require-trusted-types-for 'script'",
-                "trusted-types 'none'",
-            ]
-        )
-        self._headers = (
-            ("Content-Security-Policy", policy),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Cache-Control", "no-cache"),
-            ("Vary", "Accept"),
-        )
+        self._headers = page_headers(html)
+        self._compressed = Joint(self._before.encode(), self._after.encode())
 
-    def response(self, room: str, settings: Settings) -> Response:
+    def response(self, room: str, settings: Settings, *, gzip: bool = False) -> Response:
         """
-        Return the page for ``room``.
+        Return the page for ``room``, perhaps as gzip.
 
         It is told the room's name, from which it learns what a proxy puts before it; who gets a message;
         and which of the other ways in there are.
@@ -68,13 +54,12 @@ class Page:
             "events": settings.events,
             "stats": settings.stats,
             "token": settings.takes_tokens,
+            "names": self._names and settings.presence,
+            # Where everybody gets what is theirs alone, a room has no one count of messages.
+            "heads": settings.to != "sender",
             "maxMessageSize": settings.max_message_size,
         }
-        html = f'{self._before}data-facts="{escape(json.dumps(facts))}"{self._after}'
-        return Response(200, html.encode(), "text/html; charset=utf-8", self._headers)
-
-
-def _hash_of(element: str, html: str) -> str:
-    """Return the source expression for the content of the page's one ``element`` (CSP level 3, 2.3.1)."""
-    (content,) = re.findall(f"<{element}>(.*?)</{element}>", html, re.DOTALL)
-    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
+        attribute = f'data-facts="{escape(json.dumps(facts))}"'
+        if gzip:
+            return Response(200, self._compressed.around(attribute.encode()), HTML, (*self._headers, GZIP))
+        return Response(200, f"{self._before}{attribute}{self._after}".encode(), HTML, self._headers)

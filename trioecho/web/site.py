@@ -16,17 +16,23 @@ from trioecho.http.negotiation import preferred_type
 from trioecho.http.request import Request
 from trioecho.http.response import (
     NO_STORE,
+    VARY,
     HTTPError,
     Response,
+    StreamedResponse,
     error_response,
-    json_response,
     text_response,
 )
 from trioecho.http.upgrade import Upgrade, parse_upgrade, wants_upgrade
+from trioecho.protocol.head import SUBPROTOCOL
+from trioecho.rooms.since import Since
+from trioecho.sessions.route import Route
 from trioecho.sessions.state import ServerState
 from trioecho.web.admission import Admission
 from trioecho.web.page import Page
 from trioecho.web.publish import publish
+from trioecho.web.recent import NDJSON, RecentMessages
+from trioecho.web.resume import since_of, watches
 from trioecho.web.stats import RoomStats
 from trioecho.web.usage import help_text
 
@@ -41,12 +47,10 @@ NOTHING_HERE = text_response(404, "Nothing is here: the rooms are on another por
 ROOM_METHODS = ("Allow", "GET, HEAD, POST")
 WRONG_METHOD = text_response(405, "A room takes GET, HEAD and POST.", ROOM_METHODS)
 NO_TUNNEL = text_response(405, "This server is not a proxy: it opens no tunnels.", ("Allow", "GET, HEAD"))
+NO_PAGE = error_response(426, "This address takes WebSockets.", ("Upgrade", "websocket"))
 UNEXPECTED_BODY = error_response(400, "This request takes no body.")
 
 HTML, EVENTS, JSON, PLAIN = "text/html", "text/event-stream", "application/json", "text/plain"
-
-VARY = ("Vary", "Accept")
-"""The response depends on what the client accepts, which a cache must know."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 """What responds to the requests for one address. If it does not read the body, the connection is closed."""
@@ -59,6 +63,9 @@ class Listen:
     room: str
     only_head: bool
     identity: Identity
+    since: Since | None = None
+    watches: bool = False
+    gzip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,9 @@ class Talk:
 
     upgrade: Upgrade
     identity: Identity
+    since: Since | None = None
+    watches: bool = False
+    route: Route | None = None
 
     @property
     def room(self) -> str:
@@ -74,7 +84,7 @@ class Talk:
         return self.upgrade.room
 
 
-Outcome = Response | Talk | Listen
+Outcome = Response | StreamedResponse | Talk | Listen
 
 
 class Site(Protocol):
@@ -130,51 +140,90 @@ class Rooms:
     """
 
     def __init__(
-        self, state: ServerState, pages: Mapping[str, Handler], page: Page | None, admission: Admission
+        self,
+        state: ServerState,
+        pages: Mapping[str, Handler],
+        page: Page | None,
+        admission: Admission,
+        routes: Mapping[str, Route] | None = None,
     ) -> None:
+        self._routes = routes or {}
         self._state = state
         self._admission = admission
         self._pages = pages
         self._page = page
         self._stats = RoomStats(state.hub)
-        limits = state.hub.limits
-        offers = {HTML: page is not None, EVENTS: limits.events, JSON: limits.stats}
+        self._recent = RecentMessages(state.hub, state.turns)
+        settings = state.settings
+        offers = {
+            HTML: page is not None,
+            EVENTS: settings.events,
+            JSON: settings.stats,
+            NDJSON: settings.history > 0,
+        }
         self._offered = [name for name, there in offers.items() if there]
 
     async def answer(self, request: Request) -> Outcome:
         """Decide which way into the room is meant."""
         if request.path in self._pages:
             return await Pages(self._pages).answer(request)
-        if self._state.stopping:
+        if self._state.stopping or self._state.draining:
             raise HTTPError(SHUTTING_DOWN)
+        if (route := self._routes.get(request.path)) is not None:
+            return await self._converse(request, route)
         self._admission.check_exists(request)
         if wants_upgrade(request):
             identity = await self._admission.admit(request)
-            return Talk(parse_upgrade(request, self._state.hub.limits.subprotocols), identity)
+            settings = self._state.settings
+            # Where everybody gets what is theirs alone, a room has no one count of messages.
+            upgrade = parse_upgrade(request, settings.subprotocols, heads=settings.to != "sender")
+            # Who speaks nothing in which it could be told is told nothing.
+            asks = watches(request) and upgrade.subprotocol == SUBPROTOCOL
+            return Talk(upgrade, identity, since_of(request), asks)
         if request.method == "POST":
-            await self._admission.admit(request)
-            return await publish(self._state, request)
+            return await publish(self._state, request, await self._admission.admit(request))
         if request.method not in ("GET", "HEAD"):
             raise HTTPError(WRONG_METHOD)
         if request.has_body:
             raise HTTPError(UNEXPECTED_BODY)
         return await self._look(request)
 
-    async def _look(self, request: Request) -> Response | Listen:
+    async def _converse(self, request: Request, route: Route) -> Talk:
+        """Let somebody into a route, which is nothing but a WebSocket."""
+        if not wants_upgrade(request):
+            raise HTTPError(NO_PAGE)
+        identity = await self._admission.admit(request)
+        upgrade = parse_upgrade(request, self._state.settings.subprotocols, heads=False)
+        return Talk(upgrade, identity, route=route)
+
+    async def _look(self, request: Request) -> Response | StreamedResponse | Listen:
         """Show the room in the way that the client asks for."""
-        limits = self._state.hub.limits
+        settings = self._state.settings
         wanted = preferred_type(request.header("accept"), self._offered, PLAIN)
         if wanted == HTML:
             assert self._page is not None
-            return self._page.response(request.path, limits)
+            gzip = self._state.compressing.gzips(request)
+            return self._page.response(request.path, settings, gzip=gzip)
         if wanted == PLAIN:
-            return Response(200, help_text(request, limits).encode(), headers=(NO_STORE, VARY))
+            return Response(200, help_text(request, settings).encode(), headers=(NO_STORE, VARY))
         identity = await self._admission.admit(request)
         match wanted:
             case "text/event-stream":
-                return Listen(request.path, request.method == "HEAD", identity)
+                # What one listener gets alone would shift what is compressed for all.
+                alone = bool(self._state.hooks) or watches(request)
+                return Listen(
+                    request.path,
+                    request.method == "HEAD",
+                    identity,
+                    since_of(request),
+                    watches(request),
+                    self._state.compressing.gzips(request) and not alone,
+                )
+            case "application/x-ndjson":
+                gzip = self._state.compressing.gzips(request)
+                return await self._recent.of(request.path, since_of(request), gzip=gzip)
             case "application/json":
-                return json_response(200, self._stats.of(request.path), NO_STORE, VARY)
+                return await self._stats.of(request.path)
         raise HTTPError(
             text_response(406, f"A room can be had as {', '.join([*self._offered, PLAIN])}.", VARY)
         )

@@ -47,7 +47,7 @@ def test_a_token_file_that_is_wrong_is_named_and_not_shown(
     path = tmp_path / "token"
     path.write_text(content)
     code, out, err = run_here("client", "ws://127.0.0.1:1/", f"--token-file={path}")
-    assert (code, out, err) == (2, b"", f"trioecho: Invalid value: --token-file {path} {problem}\n")
+    assert (code, out, err) == (2, b"", f"trioecho: --token-file {path} {problem}\n")
 
 
 def test_white_space_around_the_token_is_not_part_of_it(headers_url: str, tmp_path: Path) -> None:

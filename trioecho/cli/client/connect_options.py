@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from trioecho.cli.client.credentials import authorization, cookie_header, parse_header
+from trioecho.cli.client.credentials import authorization, bearer, cookie_header, parse_header
 from trioecho.cli.client.tls import ssl_context
-from trioecho.cli.parsing import number, size, size_text, whole
+from trioecho.cli.parsing import size, size_text
+from trioecho.cli.typer_options import count, option, seconds
 from trioecho.client import ClientOptions, Options, Reconnect
+from trioecho.client.token import TokenAs
 
 __all__ = ["URL_HELP", "Connecting"]
 
@@ -29,16 +31,6 @@ MESSAGES, REQUEST, TLS, NETWORK, STAYING, LIMITS = (
     "Staying connected",
     "Limits",
 )
-
-
-def option(panel: str, help: str, *flags: str, **more: Any) -> Any:
-    """Declare one option: its group in the help, its text, its flags."""
-    return typer.Option(*flags, rich_help_panel=panel, help=help, **more)
-
-
-def seconds(panel: str, help: str, flag: str) -> Any:
-    """Declare an option in seconds."""
-    return option(panel, help, flag, metavar="SECONDS", parser=number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +65,18 @@ class Connecting:
         ),
     ] = field(default=None, repr=False)
     token_file: Annotated[
-        Path | None, option(REQUEST, "Read the bearer token from a file.", "--token-file", metavar="FILE")
+        Path | None,
+        option(
+            REQUEST,
+            "Read the bearer token from a file, again for each connection.",
+            "--token-file",
+            metavar="FILE",
+        ),
     ] = None
+    token_as: Annotated[
+        TokenAs,
+        option(REQUEST, "Send the token in the Authorization header, or as a subprotocol.", "--token-as"),
+    ] = "header"
     user: Annotated[
         str | None,
         option(
@@ -125,6 +127,9 @@ class Connecting:
     no_proxy: Annotated[bool, option(NETWORK, "Connect without a proxy.", "--no-proxy")] = False
     ipv4: Annotated[bool, option(NETWORK, "Use IPv4 only.", "--ipv4", "-4")] = False
     ipv6: Annotated[bool, option(NETWORK, "Use IPv6 only.", "--ipv6", "-6")] = False
+    no_compress: Annotated[
+        bool, option(NETWORK, "Don't offer the server to compress what it sends.", "--no-compress")
+    ] = False
     connect_timeout: Annotated[
         float, seconds(NETWORK, "How long connecting may take, with the handshake.", "--connect-timeout")
     ] = DEFAULTS.connect_timeout
@@ -143,12 +148,10 @@ class Connecting:
     ] = False
     reconnect_attempts: Annotated[
         int | None,
-        option(
+        count(
             STAYING,
             "Give up after so many failed attempts in a row; without it, never.",
             "--reconnect-attempts",
-            metavar="N",
-            parser=whole,
         ),
     ] = POLICY.attempts
     reconnect_delay: Annotated[
@@ -183,15 +186,20 @@ class Connecting:
             raise typer.BadParameter("-4 and -6 exclude each other")
         if self.proxy and self.no_proxy:
             raise typer.BadParameter("--proxy and --no-proxy exclude each other")
+        token = bearer(self.token, self.token_file)
+        if token is not None and self.user is not None:
+            raise typer.BadParameter("a token and --user exclude each other")
         ip_version: Literal[4, 6] | None = 4 if self.ipv4 else 6 if self.ipv6 else None
         return Options(
             headers=[
                 *(parse_header(given) for given in self.header),
-                *authorization(self.token, self.token_file, self.user),
+                *authorization(self.user),
                 *cookie_header(self.cookie),
                 *([("Origin", self.origin)] if self.origin is not None else []),
             ],
             subprotocols=self.subprotocol,
+            token=token,
+            token_as=self.token_as,
             ssl_context=ssl_context(self.cacert, self.cert, self.key, insecure=self.insecure),
             proxy=self.proxy or not self.no_proxy,
             ip_version=ip_version,
@@ -200,6 +208,7 @@ class Connecting:
             ping_interval=self.ping_interval,
             ping_timeout=self.ping_timeout,
             max_message_size=self.max_message_size,
+            compress=not self.no_compress,
             greeting=self.greet,
             reconnect=self._policy(),
         )

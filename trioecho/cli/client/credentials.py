@@ -11,9 +11,10 @@ from pathlib import Path
 
 import typer
 
-from trioecho.client import basic_credentials
+from trioecho.client import ConnectFailed, basic_credentials
+from trioecho.client.token import Token
 
-__all__ = ["authorization", "cookie_header", "parse_header"]
+__all__ = ["TokenFile", "authorization", "bearer", "cookie_header", "parse_header"]
 
 MAX_TOKEN = 16 * 1024
 """The longest token that is read from a file (bytes): no server takes a longer header."""
@@ -30,29 +31,63 @@ def parse_header(given: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def authorization(token: str | None, token_file: Path | None, user: str | None) -> list[tuple[str, str]]:
+def authorization(user: str | None) -> list[tuple[str, str]]:
+    """Make the Authorization field of a name and a password, if they are given."""
+    if user is None:
+        return []
+    name, colon, password = user.partition(":")
+    if not colon:
+        raise typer.BadParameter("--user must be NAME:PASSWORD")
+    try:
+        return [("Authorization", basic_credentials(name, password))]
+    except UnicodeEncodeError:
+        raise typer.BadParameter("--user must be text that UTF-8 can encode") from None
+
+
+def bearer(token: str | None, token_file: Path | None) -> Token | None:
     """
-    Make the Authorization field from whichever was given.
+    Return the token that was given, or what reads it from its file.
 
     A file takes precedence over the token, which may come from the environment.
     """
     if token_file is not None:
-        token = _token_in(token_file)
-    elif token and TOKEN.fullmatch(token) is None:
+        return TokenFile(token_file)
+    if token and TOKEN.fullmatch(token) is None:
         raise typer.BadParameter("--token (or TRIOECHO_TOKEN) must be printable ASCII without blanks")
-    if token and user is not None:
-        raise typer.BadParameter("a token and --user exclude each other")
-    if token:
-        return [("Authorization", f"Bearer {token}")]
-    if user is not None:
-        name, colon, password = user.partition(":")
-        if not colon:
-            raise typer.BadParameter("--user must be NAME:PASSWORD")
+    return token or None
+
+
+class TokenFile:
+    """
+    What gives the token that stands in a file now; at first, the one that stood there when this was made.
+
+    What is no regular file (a pipe) can be read once, so it gives that one for ever.
+
+    Raises:
+        typer.BadParameter: there is no token in the file.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._first = _token_in(path)
+        self._asked = False
+
+    def __call__(self) -> str:
+        """
+        Return the token.
+
+        Raises:
+            ConnectFailed: there is none in the file any more.
+
+        """
+        if not self._asked or not self._path.is_file():
+            self._asked = True
+            return self._first
         try:
-            return [("Authorization", basic_credentials(name, password))]
-        except UnicodeEncodeError:
-            raise typer.BadParameter("--user must be text that UTF-8 can encode") from None
-    return []
+            return _token_in(self._path)
+        except typer.BadParameter as error:
+            raise ConnectFailed(error.message) from None
 
 
 def _token_in(path: Path) -> str:

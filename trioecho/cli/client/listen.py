@@ -29,8 +29,9 @@ def listen(
     """
     Print each message as a line, until the server closes the connection or a signal comes.
 
-    Like `trioecho client --stay`, but standard input is not read. The exit codes are the same.
+    Like `trioecho client --stay`, but standard input is not read. The exit codes are the same. With
+    `--reconnect` nothing is missed that a trioecho server remembers, and what is missed is said.
     """
     form = piping.form(room_name(url))
     pipe = Pipe(form, stay=True, count=piping.count, timeout=piping.timeout, sends=False)
-    run(url, connecting, pipe.run, Notices(quiet=quiet))
+    run(url, connecting, pipe.run, Notices(quiet=quiet), resume=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from trioecho.client import Change, Connected, Reconnecting
+from trioecho.client import Change, Connected, Missed, Reconnecting
 from trioecho.protocol.escape import escape
 
 __all__ = ["Notices"]
@@ -36,6 +36,10 @@ class Notices:
                 self.info(f"connected to {where}")
             case Connected(downtime=downtime):
                 self.warn(f"reconnected to {where} after {duration(downtime)}")
+            case Missed(count=None):
+                self.warn("messages were missed: nobody knows how many")
+            case Missed(count=count):
+                self.warn("1 message was missed" if count == 1 else f"{count} messages were missed")
             case Reconnecting(error=error, attempt=attempt, delay=delay):
                 self.warn(f"{error}; attempt {attempt} in {duration(delay)}")
 

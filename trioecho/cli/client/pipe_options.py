@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from trioecho.cli.client.connect_options import MESSAGES, option, seconds
+from trioecho.cli.client.connect_options import MESSAGES
 from trioecho.cli.client.formats import Format, Json, Raw, Records
 from trioecho.cli.parsing import whole
 from trioecho.cli.stdio import STDOUT
+from trioecho.cli.typer_options import option, seconds
 
 __all__ = ["Piping"]
 

@@ -38,10 +38,17 @@ FLAGS = {
 
 
 def run(
-    url: str, connecting: Connecting, work: Callable[[Client], Awaitable[str | None]], notices: Notices
+    url: str,
+    connecting: Connecting,
+    work: Callable[[Client], Awaitable[str | None]],
+    notices: Notices,
+    *,
+    resume: bool = False,
 ) -> None:
     """
     Run a command's work with a connection. SIGINT and SIGTERM end the work and close the connection.
+
+    With ``resume``, a client that reconnects comes back to where it was, if it offers no subprotocol itself.
 
     If the work returns a room, it is run again with a connection to that.
 
@@ -53,6 +60,7 @@ def run(
     """
     try:
         options = connecting.options()
+        options["resume"] = resume and connecting.reconnect and not connecting.subprotocol
         ClientOptions(**options)
         if connecting.insecure:
             notices.warn("--insecure: anyone on the network path can read and change what is sent")

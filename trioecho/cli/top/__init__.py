@@ -1,0 +1,1 @@
+"""``trioecho top``: what servers do now, in a terminal."""
