@@ -20,7 +20,7 @@ from typing import Any, get_args
 import pytest
 import typer
 from helpers.http_client import fetch
-from helpers.markdown import EXAMPLES, MANUAL, PAGES, ROOT, prose, section
+from helpers.markdown import MANUAL, PAGES, ROOT, prose, section
 from helpers.server import serving
 from helpers.server_process import environment
 
@@ -108,6 +108,13 @@ def test_a_terminal_gets_it_rendered_to_its_width() -> None:
     assert max(len(line.rstrip()) for line in plain.splitlines()) <= 70
 
 
+@pytest.mark.parametrize("name", ["grafana.json", "alerts.yml"])
+def test_a_file_for_another_program_comes_as_it_is(name: str) -> None:
+    for asked in (name, name.partition(".")[0]):
+        assert run(asked).stdout == (MANUAL / name).read_bytes()
+    assert at_a_terminal(name).replace("\r\n", "\n") == (MANUAL / name).read_text()
+
+
 @pytest.mark.parametrize("name", ["HTTP", "http.md", "Slow Clients", "slow_clients"])
 def test_a_name_may_be_written_in_other_ways(name: str) -> None:
     assert run(name).stdout.decode() in PAGES.values()
@@ -158,7 +165,7 @@ def test_the_shell_completes_the_pages_names() -> None:
     done = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, check=True, env=environment(**asked)
     )
-    assert done.stdout.split() == [b"serving", b"slow-clients"]
+    assert done.stdout.split() == [b"security", b"serving", b"slow-clients"]
 
 
 def test_the_wheel_brings_every_page(tmp_path: Path) -> None:
@@ -209,25 +216,6 @@ def test_every_link_leads_somewhere(name: str) -> None:
             assert not anchor or anchor in anchors(file.read_text()), target
 
 
-def test_every_python_example_is_typed_as_strictly_as_trioecho_itself(tmp_path: Path) -> None:
-    files = []
-    for number, example in enumerate([example for example in EXAMPLES if example.language == "python"]):
-        files.append(tmp_path / f"{example.page.replace('-', '_')}_{number}.py")
-        files[-1].write_text(example.code)
-    assert files
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--config-file=",
-        "--cache-dir",
-        str(tmp_path / "cache"),
-    ]
-    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 # The pages against the code.
 
 
@@ -250,10 +238,11 @@ def test_every_option_and_variable_that_is_named_exists(name: str) -> None:
     commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
     options = [option for command in commands for option in command.params]
     known = {name for option in options for name in (*option.opts, *getattr(option, "secondary_opts", ()))}
-    # Those of pip and curl, and of typer itself.
-    others = {"--quiet", "--editable", "--help", "--install-completion"}
-    # The comparison's own options are none of the command's.
-    text = re.sub(r"`python tests/benchmarks[^`]*`", "", PAGES[name])
+    # Those of pip and curl, of what builds images and runs them, and of typer itself.
+    others = {"--quiet", "--compressed", "--editable", "--help", "--install-completion"}
+    others |= {"--eval", "--from", "--from-file", "--format", "--interval", "--no-cache-dir", "--now"}
+    # The options of the programs among the tests are none of the command's.
+    text = re.sub(r"`python (?:tests/benchmarks|-m tests\.)[^`]*`", "", PAGES[name])
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)) <= known | others
     variables = {option.envvar for option in options}
     assert set(re.findall(r"TRIOECHO_[A-Z_]+", text)) <= variables

@@ -22,19 +22,39 @@ from trioecho.cli.logs import Logging
 from trioecho.cli.reference import options_reference
 from trioecho.option_kinds import Secret, TokenPairs
 from trioecho.options import Group, declared, groups_of
+from trioecho.rates import Rate
 from trioecho.settings import Listening
 
 GIB = 2**30
 DAY = 86_400
 
-SIZES = {"max_message_size": (1, GIB), "max_pending_bytes": (1, 64 * GIB)}
-COUNTS = {"max_connections": (1, 10_000_000), "max_rooms": (1, 10_000_000)}
+SIZES = {
+    "max_message_size": (1, GIB),
+    "max_pending_bytes": (1, 64 * GIB),
+    "max_memory": (0, 1024 * GIB),
+    "compress_min": (1, 2**20),
+    "history_bytes": (1, 64 * GIB),
+    "history_total": (0, 64 * GIB),
+}
+COUNTS = {
+    "max_connections": (1, 10_000_000),
+    "max_rooms": (1, 10_000_000),
+    "max_connections_per_address": (0, 10_000_000),
+    "compress_level": (1, 9),
+    "history": (0, 1_000_000),
+}
+SHARES = {"stall_share"}
+RATES = ["rate", "rate_bytes", "connection_rate_per_address", "room_rate_per_address", "room_rate_per_name"]
 SECONDS = {
     "stall_limit": 0.01,
+    "message_timeout": 0.01,
     "handshake_timeout": 0.01,
     "ping_interval": 0.01,
     "ping_timeout": 0.01,
     "shutdown_timeout": 0.0,
+    "drain": 0.0,
+    "history_age": 0.01,
+    "engine_patience": 0.0,
 }
 ACCESS = {
     "origin",
@@ -52,10 +72,23 @@ ACCESS = {
 }
 """Those whose values are tested in tests/access and tests/server."""
 
-SWITCHES = ["page", "events", "stats", "health", "metrics", "allow_query_token", "proxy_protocol"]
-SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout"}
+SWITCHES = [
+    "page",
+    "events",
+    "stats",
+    "presence",
+    "health",
+    "metrics",
+    "status",
+    "allow_query_token",
+    "proxy_protocol",
+    "compress",
+]
+SWITCHED_OFF_BY_0 = {"ping_interval", "ping_timeout", "message_timeout"}
 CHOICES = {
     "to": ["others", "everyone", "sender"],
+    "over_rate": ["slow", "disconnect"],
+    "when_engine_down": ["local", "wait"],
     "when_slow": ["wait", "disconnect", "drop-oldest", "drop-newest"],
 }
 
@@ -63,7 +96,7 @@ CHOICES = {
 def settings_with(option: str, value: Any) -> Settings:
     """Set one option, with the other size moved out of its way."""
     sizes: dict[str, dict[str, Any]] = {
-        "max_message_size": {"max_pending_bytes": 64 * GIB},
+        "max_message_size": {"max_pending_bytes": 64 * GIB, "max_memory": 64 * GIB},
         "max_pending_bytes": {"max_message_size": 1},
     }
     return Settings(**{option: value}, **sizes.get(option, {}))
@@ -79,6 +112,7 @@ def assert_refused(option: str, value: Any) -> None:
 def test_every_option_has_its_bounds_in_this_table() -> None:
     tested = {
         "prefix",
+        "tell_missed",
         "public_url",
         *ACCESS,
         "subprotocols",
@@ -86,10 +120,15 @@ def test_every_option_has_its_bounds_in_this_table() -> None:
         "tls_key",
         "tls_client_ca",
         "trusted_proxy",
+        "no_compress_room",
+        "engine",
+        "engine_prefix",
         *SWITCHES,
         *SIZES,
         *COUNTS,
+        *RATES,
         *SECONDS,
+        *SHARES,
         *CHOICES,
     }
     assert tested == {field.name for field in dataclasses.fields(Settings)}
@@ -116,7 +155,15 @@ def test_seconds_are_taken_up_to_a_day_and_no_further(option: str, low: float) -
         assert_refused(option, 0)
 
 
-@pytest.mark.parametrize("option", sorted(SWITCHED_OFF_BY_0))
+@pytest.mark.parametrize("option", sorted(SHARES))
+def test_a_share_is_a_number_from_0_to_1(option: str) -> None:
+    for value in (0, 0.25, 1):
+        assert getattr(settings_with(option, value), option) == value
+    for wrong in (-0.1, 1.01, float("nan"), "0.1", True, None):
+        assert_refused(option, wrong)
+
+
+@pytest.mark.parametrize("option", ["ping_interval", "ping_timeout"])
 def test_0_turns_pings_off(option: str) -> None:
     assert Settings().pings
     assert not settings_with(option, 0).pings
@@ -138,6 +185,12 @@ def test_a_prefix_is_text_of_up_to_a_kilobyte(prefix: str) -> None:
     assert Settings(prefix=prefix).prefix == prefix
 
 
+def test_what_tells_of_missed_messages_is_text_of_up_to_a_kilobyte() -> None:
+    assert Settings(tell_missed='{"missed": %d}').tell_missed == '{"missed": %d}'
+    for wrong in (1025 * "x", "\ud800", b"%d", 1):
+        assert_refused("tell_missed", wrong)
+
+
 @pytest.mark.parametrize("prefix", [1025 * "x", 513 * "é", "\ud800", b"bytes", None])
 def test_a_prefix_that_is_no_text_or_too_long_is_refused(prefix: Any) -> None:
     assert_refused("prefix", prefix)
@@ -146,10 +199,17 @@ def test_a_prefix_that_is_no_text_or_too_long_is_refused(prefix: Any) -> None:
 @given(st.integers(1, GIB), st.integers(1, 64 * GIB))
 def test_an_outbox_takes_at_least_the_largest_message(largest: int, pending: int) -> None:
     if pending >= largest:
-        Settings(max_message_size=largest, max_pending_bytes=pending)
+        Settings(max_message_size=largest, max_pending_bytes=pending, max_memory=GIB)
     else:
         with pytest.raises(OptionError, match=f"^max_pending_bytes .*max_message_size \\({largest}\\)"):
             Settings(max_message_size=largest, max_pending_bytes=pending)
+
+
+def test_memory_is_enough_for_the_largest_message_or_has_no_bound() -> None:
+    Settings(max_message_size=2**20, max_memory=2**20)
+    Settings(max_message_size=GIB, max_pending_bytes=GIB, max_memory=0)
+    with pytest.raises(OptionError, match=r"^max_memory must be at least max_message_size \(1048576\)"):
+        Settings(max_message_size=2**20, max_memory=2**20 - 1)
 
 
 @pytest.mark.parametrize("option", SWITCHES)
@@ -157,6 +217,20 @@ def test_a_switch_is_true_or_false(option: str) -> None:
     assert not getattr(settings_with(option, False), option)
     for value in (None, 0, 1, "no"):
         assert_refused(option, value)
+
+
+@pytest.mark.parametrize("option", RATES)
+def test_a_rate_is_parsed_and_kept_and_what_is_none_is_refused_by_its_name(option: str) -> None:
+    rate = Rate(per_second=20, burst=40)
+    assert getattr(settings_with(option, "20/s:40"), option) == rate
+    assert getattr(settings_with(option, rate), option) == rate
+    for wrong in ("", "20", "-1/s", "20/day", "0/s", 20, b"20/s", ()):
+        assert_refused(option, wrong)
+
+
+def test_only_a_rate_of_bytes_has_units() -> None:
+    assert Settings(rate_bytes="256KiB/s").rate_bytes == Rate(per_second=2**18, burst=2**18)
+    assert_refused("rate", "256KiB/s")
 
 
 URLS = {
@@ -232,21 +306,47 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "to": "others",
         "prefix": "",
         "subprotocols": (),
+        "history": 100,
+        "history_bytes": 256 * 1024,
+        "history_age": 60,
+        "history_total": 64 * 2**20,
+        "engine": None,
+        "engine_prefix": "te1",
+        "engine_patience": 5.0,
+        "when_engine_down": "local",
         "when_slow": "wait",
         "max_pending_bytes": 4 * 2**20,
+        "tell_missed": None,
         "stall_limit": 5,
+        "compress": True,
+        "compress_level": 3,
+        "compress_min": 64,
+        "no_compress_room": (),
+        "stall_share": 0.1,
         "max_message_size": 2**20,
+        "max_memory": 2**29,
+        "message_timeout": 60,
         "max_connections": 10_000,
         "max_rooms": 1_000,
         "handshake_timeout": 10,
         "ping_interval": 20,
         "ping_timeout": 20,
         "shutdown_timeout": 10,
+        "drain": 0,
+        "rate": None,
+        "rate_bytes": None,
+        "over_rate": "slow",
+        "max_connections_per_address": 0,
+        "connection_rate_per_address": None,
+        "room_rate_per_address": None,
+        "room_rate_per_name": None,
         "page": True,
         "events": True,
         "stats": True,
+        "presence": True,
         "health": True,
         "metrics": True,
+        "status": True,
         "public_url": None,
         "origin": ("self",),
         "allowed_host": (),
@@ -272,6 +372,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "port": 7890,
         "unix": None,
         "unix_mode": "660",
+        "workers": "1",
         "metrics_address": None,
     }
 
@@ -286,8 +387,8 @@ def test_where_to_listen_is_the_same_for_serve_and_the_command_line() -> None:
     for name, option in declared(Listening).items():
         default = getattr(Listening, name)
         assert option.check(name, default) == default
-        if name in ("unix", "unix_mode"):
-            continue  # an application brings a listener
+        if name in ("unix", "unix_mode", "workers"):
+            continue  # an application brings a listener, and is one process
         assert keywords[name].default == (default[0] if isinstance(default, tuple) else default)
 
 
@@ -301,12 +402,15 @@ def test_the_command_line_has_every_option_with_its_default_and_its_variable() -
     """So whatever can be set is set by the same name, as an argument, an option or a variable."""
     parameters = serve_parameters()
     declarations = {**declared(Listening), **declared(Settings), **declared(Logging)}
-    assert set(parameters) == set(declarations)
+    # A secret can be read from a file, too.
+    files = {f"{name}_file" for name, option in declarations.items() if isinstance(option, Secret)}
+    assert set(parameters) == set(declarations) | files
     for name, parameter in parameters.items():
         dashed = {"subprotocols": "subprotocol"}.get(name, name).replace("_", "-")
         assert parameter.opts == [f"--{dashed}"]
         assert parameter.secondary_opts == ([f"--no-{dashed}"] if name in SWITCHES else [])
-        assert parameter.envvar == f"TRIOECHO_{dashed.upper().replace('-', '_')}"
+        word = {"token": "tokens"}.get(name, dashed)
+        assert parameter.envvar == f"TRIOECHO_{word.upper().replace('-', '_')}"
     for group in (Listening, Settings, Logging):
         for field in dataclasses.fields(group):
             default = list(field.default) if isinstance(field.default, tuple) else field.default

@@ -54,7 +54,7 @@ def main() -> None:
     if wanted.json:
         print(json.dumps({**facts, "results": results.plain(rows)}, indent=1))
         return
-    print(results.markdown(rows))
+    print(results.goals(rows) if wanted.goals_only else results.markdown(rows))
     print()
     print(f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, {facts['kernel']}.")
     print(f"Servers: {'; '.join(facts['servers'])}.")
@@ -110,8 +110,18 @@ def _prepared(wanted: list[Peer], homes: Homes) -> tuple[list[Peer], dict[str, s
 def _measured(row: Row, peer: Peer, homes: Homes, options: list[str], results: Results, limit: float) -> bool:
     """Measure one row with one peer; says whether it is worth doing again."""
     try:
+        if row.corpus:
+            options = [*options, "--compress", "--lines", str(homes.corpus(row.corpus))]
         reports = [
-            measure(peer, homes, [*run.split(), *options], tls=row.tls, limit=limit) for run in row.runs
+            measure(
+                peer,
+                homes,
+                [*options, *run.split()],
+                tls=row.tls,
+                limit=limit,
+                environment=row.environment,
+            )
+            for run in row.runs
         ]
     except NotToBeHad as reason:
         results.leave_out(row, peer.name, str(reason))

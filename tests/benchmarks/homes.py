@@ -10,9 +10,17 @@ import sys
 import venv
 from pathlib import Path
 
+# The tests' helpers, as pytest finds them too.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from helpers.json_messages import messages
+
 __all__ = ["DEFAULT", "Homes", "NotToBeHad"]
 
 DEFAULT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trioecho-bench"
+
+CORPUS_SIZE, CORPUS_COUNT = 560, 4000
+"""Bytes of a message, which the load generator cuts to its size, and how many there are."""
 
 INSTALL_LIMIT = 600
 """Seconds that one installation may take."""
@@ -51,6 +59,12 @@ class Homes:
             )
             _run([str(self.python), "-c", program, str(server), str(authority)])
         return server, authority
+
+    def corpus(self, kind: str) -> Path:
+        """Return a file of JSON messages of this kind, one a line, the same ones each time."""
+        path = self._folder / f"{kind}.jsonl"
+        path.write_text("\n".join(messages(kind, CORPUS_SIZE, CORPUS_COUNT)))
+        return path
 
     def install_python(self, *packages: str) -> None:
         """Have these packages of PyPI; raises ``NotToBeHad`` if they cannot be."""

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homes import Homes, program
+from homes import Homes, NotToBeHad, program
 
-__all__ = ["PEERS", "Peer"]
+__all__ = ["BROKERS", "COMPRESSING", "PEERS", "Peer"]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -33,8 +33,15 @@ class Peer:
     bench: tuple[str, ...] = ()
     """Options that the load generator needs for this server."""
     tls: Callable[[Homes], list[str]] | None = None
-    """As ``prepare``, where the program with a certificate is another."""
+    """
+    As ``prepare``, for a server that has the certificate of ``homes``. Without this the certificate's file
+    follows the port.
+    """
+    load: tuple[str, ...] = ("-m", "trioecho", "bench")
+    """Python's arguments for a load generator that this server understands."""
     environment: Callable[[Homes], dict[str, str]] = field(default=lambda homes: {})
+    only_for: str = ""
+    """The kind of rows that it is for, if not for all: ``compression``, or ``broker``."""
 
 
 def _python(file: str, *packages: str, after: tuple[str, ...] = ()) -> Callable[[Homes], list[str]]:
@@ -67,6 +74,42 @@ def _trioecho(homes: Homes) -> list[str]:
     return [sys.executable, "-m", "trioecho", "serve", "--log-level", "warning", "--port"]
 
 
+def _of_trioecho(homes: Homes) -> dict[str, str]:
+    return {"PYTHONPATH": str(REPOSITORY), "TRIOECHO_MAX_CONNECTIONS": "19500"}
+
+
+def _trioecho_tls(homes: Homes) -> list[str]:
+    return [*_trioecho(homes)[:-1], "--tls-cert", str(homes.certificate()[0]), "--port"]
+
+
+def _nchan(homes: Homes) -> list[str]:
+    program("nginx")
+    module = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+    if not module.exists():
+        raise NotToBeHad("nchan is not installed: apt-get install libnginx-mod-nchan")
+    return [sys.executable, str(HERE / "servers" / "nginx_nchan.py"), str(module)]
+
+
+def _nats(homes: Homes) -> list[str]:
+    program("nats-server")
+    return [sys.executable, str(HERE / "servers" / "nats_websocket.py")]
+
+
+def _debian(package: str) -> Callable[[Homes], str]:
+    def version(homes: Homes) -> str:
+        shown = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}", package]
+        try:
+            return subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return f"{package}, not Debian's"
+
+    return version
+
+
+def _trioecho_plain(homes: Homes) -> list[str]:
+    return [*_trioecho(homes)[:-1], "--no-compress", "--port"]
+
+
 def _trioecho_version(homes: Homes) -> str:
     described = subprocess.run(
         ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"], capture_output=True, text=True
@@ -80,8 +123,8 @@ PEERS = (
         "trioecho",
         _trioecho,
         _trioecho_version,
-        tls=lambda homes: [sys.executable, str(HERE / "servers" / "trioecho_embedded.py")],
-        environment=lambda homes: {"PYTHONPATH": str(REPOSITORY)},
+        tls=_trioecho_tls,
+        environment=_of_trioecho,
     ),
     Peer("bun", _bun, lambda homes: f"Bun {homes.node_version('bun')}"),
     Peer(
@@ -109,4 +152,41 @@ PEERS = (
         _python("trio_websocket_plain.py", "trio", "trio-websocket"),
         _versions("trio-websocket", "trio"),
     ),
+    Peer(
+        "nchan",
+        _nchan,
+        _debian("libnginx-mod-nchan"),
+        bench=("--to", "everyone"),
+        only_for="broker",
+    ),
+    Peer(
+        "nats",
+        _nats,
+        _debian("nats-server"),
+        load=(str(HERE / "nats_load.py"),),
+        only_for="broker",
+    ),
+    Peer(
+        "trioecho-plain",
+        _trioecho_plain,
+        lambda homes: "trioecho --no-compress",
+        environment=_of_trioecho,
+        only_for="compression",
+    ),
+    Peer(
+        "bun-deflate",
+        _bun,
+        lambda homes: f"Bun {homes.node_version('bun')} with perMessageDeflate",
+        environment=lambda homes: {"DEFLATE": "1"},
+        only_for="compression",
+    ),
+    Peer(
+        "websockets-deflate",
+        _python("websockets_asyncio.py", "websockets", after=("deflate",)),
+        _versions("websockets"),
+        only_for="compression",
+    ),
 )
+
+COMPRESSING = tuple(peer.name for peer in PEERS if peer.only_for == "compression")
+BROKERS = tuple(peer.name for peer in PEERS if peer.only_for == "broker")

@@ -5,15 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from figures import Figure
 from peers import PEERS
-from rows import FAST, ROWS, Figure, Row
-from table import Results
+from rows import FAST, ROWS, Row
+from table import SLOWER, Results
 
 ROW = Row("x", "some work", (), (Figure("cost", lambda reports: reports[0]["cost"], {"slow": 1 / 30}, 1),))
 
 
-def report(cost: float, *problems: str) -> list[dict[str, Any]]:
-    return [{"cost": cost, "problems": list(problems), "notes": []}]
+def report(cost: float, *problems: str, generator: float = 0.5) -> list[dict[str, Any]]:
+    return [
+        {
+            "plan": {"mode": "flood"},
+            "cost": cost,
+            "load": {"busy": generator},
+            "server": {"busy": 0.9},
+            "problems": list(problems),
+            "notes": ["the load generator was the bottleneck"],
+        }
+    ]
 
 
 def test_the_median_of_the_rounds_ratios_is_held_against_the_goal() -> None:
@@ -44,6 +54,38 @@ def test_a_server_that_could_not_is_shown_with_the_reason() -> None:
     assert results.plain([ROW])[0]["goals"] == [
         {"peer": "slow", "ratio": 1 / 9, "goal": 1 / 30, "met": False}
     ]
+
+
+def test_the_table_of_goals_has_each_peer_beside_its_goal() -> None:
+    row = Row("x", "some work", (), (*ROW.figures, Figure("own", lambda reports: 1.5, most=1.0)))
+    results = Results(["trioecho", "slow"])
+    results.add(row, "trioecho", report(1.0))
+    assert "| some work | cost | 1.0 |  |" in results.goals([row])
+    results.add(row, "slow", report(9.0))
+    assert results.goals([row]).splitlines()[2:] == [
+        "| some work | cost | 1.0 | 1/9 of slow: 9.0 (at most 1/30, MISSED) |",
+        "| some work | own | 1.50 | (at most 1, MISSED) |",
+    ]
+    assert (
+        results.markdown([row]).splitlines()[3] == "| some work | own | 1.50 | 1.50 | (at most 1, MISSED) |"
+    )
+
+
+def test_a_peer_that_cannot_be_had_is_said_in_the_table_of_goals() -> None:
+    results = Results(["trioecho", "slow"])
+    results.add(ROW, "trioecho", report(1.0))
+    results.leave_out(ROW, "slow", "it did not start")
+    assert "| 1.0 | slow: it did not start |" in results.goals([ROW])
+
+
+def test_a_row_says_when_the_load_generator_was_the_slower_side() -> None:
+    results = Results(["trioecho", "slow"])
+    results.add(ROW, "trioecho", report(1.0, generator=0.97))
+    results.add(ROW, "slow", report(9.0, generator=0.8))
+    table = results.goals([ROW])
+    assert "| 1.0 (1) | 1/9 of slow: 9.0 (at" in table
+    assert table.endswith(f"\n(1) {SLOWER}")
+    assert results.plain([ROW])[0]["generator"] == {"trioecho": 0.97, "slow": 0.8}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

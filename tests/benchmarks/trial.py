@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from homes import Homes, NotToBeHad
@@ -32,24 +33,33 @@ STOP_LIMIT = 5
 """Seconds in which a server may end by itself once it is asked to."""
 
 
-def measure(peer: Peer, homes: Homes, options: list[str], *, tls: bool, limit: float) -> dict[str, Any]:
+def measure(
+    peer: Peer,
+    homes: Homes,
+    options: list[str],
+    *,
+    tls: bool,
+    limit: float,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """
-    Drive a fresh server once; returns the load generator's report.
+    Drive a fresh server once, with these variables in its environment; returns the load generator's report.
 
     Raises:
         NotToBeHad: the server does not start, or does not do this work within ``limit`` seconds.
 
     """
     trust: list[str] = []
-    with _serving(peer, homes, tls=tls) as (server, port):
+    with _serving(peer, homes, tls=tls, environment=environment) as (server, port):
         if tls:
             trust = ["--cacert", str(homes.certificate()[1])]
         url = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "trioecho", "bench", url, "--json", "--pid", str(server.pid)]
+        command = [sys.executable, *peer.load, url, "--json", "--pid", str(server.pid)]
         try:
             done = subprocess.run(
                 [*command, *options, *peer.bench, *trust],
                 cwd=REPOSITORY,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
                 capture_output=True,
                 text=True,
                 timeout=limit,
@@ -64,17 +74,18 @@ def measure(peer: Peer, homes: Homes, options: list[str], *, tls: bool, limit: f
 
 
 @contextlib.contextmanager
-def _serving(peer: Peer, homes: Homes, *, tls: bool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _serving(
+    peer: Peer, homes: Homes, *, tls: bool, environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A fresh server of this peer for as long as the block lasts, with its port."""
-    prepare = peer.tls if tls and peer.tls else peer.prepare
-    command = prepare(homes)
+    command = peer.tls(homes) if tls and peer.tls else peer.prepare(homes)
     port = _free_port()
-    certificate = [str(homes.certificate()[0])] if tls else []
+    certificate = [str(homes.certificate()[0])] if tls and not peer.tls else []
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(
             [*command, str(port), *certificate],
             cwd=REPOSITORY,
-            env={**os.environ, **peer.environment(homes)},
+            env={**os.environ, **environment, **peer.environment(homes)},
             stdout=said,
             stderr=said,
             preexec_fn=lambda: _settle(CORES[0]),

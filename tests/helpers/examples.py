@@ -15,7 +15,7 @@ from helpers.shell import Shell, Started
 
 import trioecho
 
-__all__ = ["HERE", "PORT", "ExampleTests", "listener_at", "python", "serving"]
+__all__ = ["HERE", "PORT", "ExampleTests", "listener_at", "once_there", "python", "serving"]
 
 PATIENCE = 20
 """How long an example may take (seconds) before it counts as hung."""
@@ -50,9 +50,14 @@ class ExampleTests:
         """Hold that every example has a test, and every test an example."""
         assert sorted(example.title for example in self.examples) == sorted(self._tests)
 
-    async def run(self, example: Example, folder: Path) -> None:
+    def once(self) -> list[Example]:
+        """Return the first example of each test: what goes together needs to run only once."""
+        first = {self._tests[example.title]: example for example in reversed(self.examples)}
+        return sorted(first.values(), key=self.examples.index)
+
+    async def run(self, example: Example, folder: Path, patience: float = PATIENCE) -> None:
         """Run an example's test."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(patience):
             await self._tests[example.title](example.code, folder)
 
 
@@ -77,6 +82,17 @@ async def listener_at(port: int = 0) -> tuple[trio.SocketListener, int]:
     """Listen on a port, which may be one that was used a moment ago."""
     (listener,) = await trio.open_tcp_listeners(port, host=HERE)
     return listener, listener.socket.getsockname()[1]
+
+
+async def once_there(port: int) -> None:
+    """Wait until somebody listens on a port."""
+    while True:
+        try:
+            stream = await trio.open_tcp_stream(HERE, port)
+        except OSError:
+            await trio.sleep(0.05)
+        else:
+            return await stream.aclose()
 
 
 @asynccontextmanager

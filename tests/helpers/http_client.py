@@ -50,10 +50,16 @@ class HttpPeer(Peer):
         return Received(int(first.split(" ")[1]), headers, b"")
 
     async def read_answer(self, *, only_head: bool = False) -> Received:
-        """Read a response whose length is said."""
+        """Read a response whose length is said, or that comes in chunks."""
         head = await self.read_head()
+        if head.headers.get("transfer-encoding") == "chunked" and not only_head:
+            body = b""
+            while length := int(await self.read_until(b"\r\n"), 16):
+                body += (await self.read(length + 2))[:-2]
+            await self.read_until(b"\r\n")
+            return Received(head.status, head.headers, body)
         length = 0 if only_head else int(head.headers["content-length"])
-        return Received(head.status, head.headers, await self._read(length))
+        return Received(head.status, head.headers, await self.read(length))
 
     async def ask(
         self,

@@ -32,6 +32,9 @@ PAGES = {"README": README, **{path.stem: path.read_text() for path in sorted(MAN
 PICTURES = {"text"}
 """The languages of blocks that only show something."""
 
+FILES = {"conf", "dockerfile", "haproxy", "ini", "yaml"}
+"""The languages of blocks that are one file each."""
+
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -41,7 +44,8 @@ class Example:
     Something that a reader may copy and run.
 
     A Python block is one example, named by its docstring. In a block of shell or of a configuration each
-    part between blank lines is one, named by the comment above it; in a console, each command line.
+    part between blank lines is one, named by the comment above it; in a console, each command line. A file
+    of another program is one example, named by the comment in its first line.
     """
 
     page: str
@@ -66,9 +70,19 @@ def examples(page: str, text: str) -> Iterator[Example]:
             title = re.match(r'"""(.+)\."""\n', block)
             assert title, f"{page}: a Python example begins with a docstring of one line:\n{block}"
             yield Example(page, language, title[1], block)
+        elif language == "js":
+            title = re.match(r"// (.+)\n", block)
+            assert title, (
+                f"{page}: a JavaScript example begins with a comment that says what it is for:\n{block}"
+            )
+            yield Example(page, language, title[1], block)
+        elif language == "lua":
+            title = re.match(r"-- (.+)\n", block)
+            assert title, f"{page}: a script begins with a comment that says what it is for:\n{block}"
+            yield Example(page, language, title[1], block)
         else:
-            assert language in ("sh", "nginx"), f"{page}: nothing runs {language!r}:\n{block}"
-            for part in block.strip().split("\n\n"):
+            assert language in FILES | {"sh", "nginx"}, f"{page}: nothing runs {language!r}:\n{block}"
+            for part in [block] if language in FILES else block.strip().split("\n\n"):
                 title = re.match(r"# (.+)\n.", part)
                 assert title, f"{page}: an example begins with a comment that says what it is for:\n{part}"
                 yield Example(page, language, title[1], part)

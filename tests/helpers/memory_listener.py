@@ -1,29 +1,20 @@
-"""A listener of memory streams: a server with clients in virtual time."""
+"""The listener of the public test kit, with clients whose ends move in lockstep."""
 
 from __future__ import annotations
 
 import trio
 import trio.testing
 
-__all__ = ["MemoryListener"]
+from trioecho.testing import MemoryListener
+
+__all__ = ["LockstepListener"]
 
 
-class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
-    """A trio listener that accepts what :meth:`connect` gives it; both ends move in lockstep."""
+class LockstepListener(MemoryListener):
+    """What a client sends has been sent when the server has read it, and the other way round."""
 
-    def __init__(self) -> None:
-        self._send, self._accept = trio.open_memory_channel[trio.abc.Stream](0)
-
-    async def connect(self) -> trio.abc.Stream:
+    async def open(self) -> trio.abc.Stream:
         """Connect, and return the client's end."""
         ours, theirs = trio.testing.lockstep_stream_pair()
-        await self._send.send(theirs)
+        await self.connect(theirs)
         return ours
-
-    async def accept(self) -> trio.abc.Stream:
-        """Return the server's end of the next connection."""
-        return await self._accept.receive()
-
-    async def aclose(self) -> None:
-        """Accept no more."""
-        await self._accept.aclose()

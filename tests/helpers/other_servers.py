@@ -44,8 +44,8 @@ def websockets_server(
             thread.join()
 
 
-async def shake_hands(stream: trio.SocketStream) -> bytes:
-    """Response a handshake by hand; returns the request."""
+async def shake_hands(stream: trio.SocketStream, more: bytes = b"") -> bytes:
+    """Answer a handshake by hand, with more header lines; returns the request."""
     request = b""
     while b"\r\n\r\n" not in request:
         data = await stream.receive_some()
@@ -56,7 +56,7 @@ async def shake_hands(stream: trio.SocketStream) -> bytes:
     accept = base64.b64encode(hashlib.sha1(key.split()[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     await stream.send_all(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n" + more + b"\r\n"
     )
     return request
 

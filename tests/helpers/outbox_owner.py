@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import trio
 import trio.testing
+from helpers.bare_member import BareMember
 from helpers.streams import open_wire
 
 from trioecho.disconnect import Disconnect
@@ -17,10 +16,10 @@ from trioecho.rooms.outbox import State
 from trioecho.settings import Settings
 
 
-class Client:
+class Client(BareMember):
     """One client: its outbox over a wire, the task that writes its backlog, and what it was told."""
 
-    kind: ClassVar = "test"
+    outbox: DirectOutbox
 
     def __init__(
         self,

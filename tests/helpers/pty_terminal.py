@@ -14,11 +14,12 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pyte
 from helpers.other_servers import ENVIRONMENT, command
 
-__all__ = ["DEADLINE", "Person"]
+__all__ = ["DEADLINE", "Person", "watch"]
 
 DEADLINE = 10.0
 """How long to look for something (seconds) before it counts as missing."""
@@ -36,23 +37,30 @@ class AnsweringScreen(pyte.Screen):
 
 
 class Person:
-    """Somebody at a terminal with the client in it; with ``shell``, the client is a job of a shell."""
+    """
+    Somebody at a terminal with the client in it, or another command that takes a URL.
 
-    def __init__(self, url: str, home: Path, *arguments: str, shell: bool = False) -> None:
+    With ``shell``, it is a job of a shell.
+    """
+
+    def __init__(
+        self, url: str, home: Path, *arguments: str, shell: bool = False, name: str = "client"
+    ) -> None:
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.screen = AnsweringScreen(self.type)
         self.stream = pyte.ByteStream(self.screen)
-        client = command("client", url, *arguments)
+        client = command(name, url, *arguments)
         self.process = subprocess.Popen(
             ["bash", "--norc", "--noprofile", "--noediting", "-i"] if shell else client,
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
             start_new_session=True,
-            preexec_fn=self._take_terminal if shell else None,
-            env=ENVIRONMENT
+            preexec_fn=self._take_terminal if shell or name != "client" else None,
+            # The terminal itself says how large it is.
+            env={name: value for name, value in ENVIRONMENT.items() if name not in ("COLUMNS", "LINES")}
             | {"TERM": "xterm", "XDG_STATE_HOME": str(home), "NO_COLOR": "1"}
             | {"PS1": "$ ", "LC_ALL": "C.UTF-8"},
         )
@@ -95,7 +103,7 @@ class Person:
         assert termios.tcgetattr(self.slave) == self.before
         return self.process.returncode
 
-    def __enter__(self) -> Person:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -103,3 +111,11 @@ class Person:
         self.process.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+def watch(home: Path, first: str, *more: str, sees: str) -> None:
+    """Run ``trioecho top`` in a terminal with these arguments, until something is seen."""
+    with Person(first, home, *more, name="top") as person:
+        person.see(sees)
+        person.type("q")
+        assert person.leave() == 0

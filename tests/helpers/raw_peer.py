@@ -112,11 +112,11 @@ class Peer:
 
     async def read_frame(self) -> tuple[int, bytes]:
         """Return the next frame as its opcode and payload; servers' frames are final and not masked."""
-        first, length = await self._read(2)
+        first, length = await self.read(2)
         assert first & 0xF0 == 0x80 and length < 0x80, "a server's frame is final, plain and not masked"
         if length > 125:
-            length = int.from_bytes(await self._read(2 if length == 126 else 8), "big")
-        return first & 0x0F, await self._read(length)
+            length = int.from_bytes(await self.read(2 if length == 126 else 8), "big")
+        return first & 0x0F, await self.read(length)
 
     async def read_close(self) -> int:
         """Skip messages up to the close frame and return its code."""
@@ -143,7 +143,8 @@ class Peer:
             self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.socket.close()
 
-    async def _read(self, count: int) -> bytes:
+    async def read(self, count: int) -> bytes:
+        """Return the next so many bytes."""
         while len(self._received) < count:
             await self._read_more()
         return self._take(count)

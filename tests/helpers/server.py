@@ -7,7 +7,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import trio
 from helpers.log import Entry, LogBook
@@ -72,6 +72,7 @@ async def serving(
     listeners: Listeners | None = None,
     metrics_address: str | None = None,
     http_handlers: Mapping[str, Handler] | None = None,
+    hooks: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> AsyncIterator[Serving]:
     """A server; cancelled at the end, whatever goes on then."""
@@ -84,6 +85,7 @@ async def serving(
                 listeners=listeners,
                 metrics_address=metrics_address,
                 http_handlers=http_handlers,
+                **(hooks or {}),
                 **options,
             )
             serving.server = await nursery.start(run)

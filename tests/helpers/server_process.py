@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -75,13 +75,16 @@ async def running(
     log_format: str = "json",
     variables: Mapping[str, str] | None = None,
     patience: float = PATIENCE,
+    through: Sequence[str] = (),
 ) -> AsyncIterator[Running]:
     """
     Run ``trioecho serve`` on a free port until the block ends, then shut it down.
 
-    It must end by itself and with exit code 0, unless the block has ended it already.
+    Its command begins with ``through``. It must end by itself and with exit code 0, unless the block has
+    ended it already.
     """
-    command = [sys.executable, "-m", "trioecho", "serve", "--port", "0", "--log-format", log_format, *options]
+    serve = [sys.executable, "-m", "trioecho", "serve", "--port", "0", "--log-format", log_format]
+    command = [*through, *serve, *options]
     with trio.fail_after(patience):
         process = await trio.lowlevel.open_process(
             command, stderr=subprocess.PIPE, env=environment(**(variables or {}))

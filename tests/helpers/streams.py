@@ -61,14 +61,17 @@ async def nothing(*_: object) -> None:
 
 
 class WireOwner:
-    """Whom a wire belongs to, made of two functions."""
+    """Whom a wire belongs to, made of functions."""
 
     def __init__(
-        self, publish: Callable[[list[bytes]], Awaitable[None]], flush: Callable[[], Awaitable[None]]
+        self,
+        publish: Callable[[list[bytes]], Awaitable[None]],
+        flush: Callable[[], Awaitable[None]],
+        take_turn: Callable[[], Awaitable[None]] = nothing,
     ) -> None:
         self.publish = publish
         self.flush = flush
-        self.take_turn = nothing
+        self.take_turn = take_turn
 
 
 def open_wire(
@@ -76,10 +79,13 @@ def open_wire(
     *,
     publish: Callable[[list[bytes]], Awaitable[None]] = nothing,
     flush: Callable[[], Awaitable[None]] = nothing,
+    take_turn: Callable[[], Awaitable[None]] = nothing,
     largest: int = 2**20,
+    compressed: bool = False,
 ) -> Wire:
     """Put a wire over ``transport`` whose handshake is over."""
-    wire = Wire(transport, Decoder(largest), WireOwner(publish, flush))
+    decoder = Decoder(largest, compressed=compressed)
+    wire = Wire(transport, decoder, WireOwner(publish, flush, take_turn))
     wire.open()
     return wire
 

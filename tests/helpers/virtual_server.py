@@ -8,43 +8,22 @@ pass as soon as nobody has anything to do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import trio
 from helpers.streams import Connect, lockstep
 from helpers.traffic import Reader, Seen, by_client
 
-from trioecho import Server, serve
+from trioecho import Server
 from trioecho.settings import Options
+from trioecho.testing import open_server
 
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
 )
-
-
-class Listener(trio.abc.Listener[trio.abc.Stream]):
-    """Where the server gets its connections: from :meth:`connect`."""
-
-    def __init__(self) -> None:
-        self._put, self._take = trio.open_memory_channel[trio.abc.Stream](0)
-
-    async def accept(self) -> trio.abc.Stream:
-        try:
-            return await self._take.receive()
-        except trio.EndOfChannel:
-            raise trio.ClosedResourceError from None
-
-    async def connect(self, stream: trio.abc.Stream) -> None:
-        """Hand the server its end of a connection."""
-        await self._put.send(stream)
-
-    async def aclose(self) -> None:
-        self._take.close()
-        await trio.lowlevel.checkpoint()
 
 
 class Peer:
@@ -55,8 +34,10 @@ class Peer:
         self._reader = Reader(client=True)
         self._at = 0
 
-    async def shake_hands(self, path: str) -> None:
-        await self.stream.send_all(REQUEST.format(path=path).encode())
+    async def shake_hands(self, path: str, protocol: str | None = None, token: str | None = None) -> None:
+        more = "" if protocol is None else f"Sec-WebSocket-Protocol: {protocol}\r\n"
+        more += "" if token is None else f"Authorization: Bearer {token}\r\n"
+        await self.stream.send_all(REQUEST.format(path=path, more=more).encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             # Byte by byte: the first message may come right behind.
@@ -108,27 +89,27 @@ Join = Callable[..., Awaitable[Peer]]
 
 @asynccontextmanager
 async def served(
-    connect: Connect = lockstep, **options: Unpack[Options]
+    connect: Connect = lockstep, *, hooks: Mapping[str, Any] | None = None, **options: Unpack[Options]
 ) -> AsyncIterator[tuple[Server, Join]]:
     """
     Run a server and hand out a function that joins a room: ``await join("/room")``.
 
-    Pings are off unless a test asks for them, because in virtual time they would come for ever. At the end
-    the server is cancelled and all connections are closed.
+    It is the test kit's server, and ``hooks`` are further arguments of ``open_server()``. The clients are
+    others than the kit's: they take frames apart with wsproto, so that we and the kit are not wrong together.
+    At the end the server is cancelled and all connections are closed.
     """
-    listener = Listener()
-    options = {"ping_interval": 0, **options}
-    async with AsyncExitStack() as connections, trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve, listeners=[listener], **options))
+    async with AsyncExitStack() as connections, open_server(**(hooks or {}), **options) as memory:
 
-        async def join(path: str = "/", connect: Connect = connect) -> Peer:
+        async def join(
+            path: str = "/",
+            connect: Connect = connect,
+            protocol: str | None = None,
+            token: str | None = None,
+        ) -> Peer:
             near, far = await connections.enter_async_context(connect())
-            await listener.connect(near)
+            await memory.accept(near)
             peer = Peer(far)
-            await peer.shake_hands(path)
+            await peer.shake_hands(path, protocol, token)
             return peer
 
-        try:
-            yield server, join
-        finally:
-            nursery.cancel_scope.cancel()
+        yield memory.server, join

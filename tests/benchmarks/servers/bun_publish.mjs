@@ -1,6 +1,7 @@
-// Bun's server (uWebSockets), with publish(): PORT [PEM].
+// Bun's server (uWebSockets), with publish(): PORT [PEM]. With DEFLATE in the environment it compresses.
 
 const [port, pem] = process.argv.slice(2);
+const deflate = Boolean(process.env.DEFLATE);
 
 Bun.serve({
   hostname: "127.0.0.1",
@@ -14,8 +15,8 @@ Bun.serve({
     idleTimeout: 960,
     backpressureLimit: 2 ** 30,
     maxPayloadLength: 2 ** 24,
-    perMessageDeflate: false,
+    perMessageDeflate: deflate,
     open: (client) => client.subscribe(client.data.room),
-    message: (client, message) => client.publish(client.data.room, message),
+    message: (client, message) => client.publish(client.data.room, message, deflate),
   },
 });

@@ -1,6 +1,7 @@
-"""The websockets library on asyncio, with broadcast(): PORT [PEM] [uvloop]."""
+"""The websockets library on asyncio, with broadcast(): PORT [PEM] [uvloop] [deflate]. Heeds PING_INTERVAL."""
 
 import asyncio
+import os
 import ssl
 import sys
 from collections import defaultdict
@@ -29,11 +30,14 @@ async def main(port, pem=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if pem else None
     if context:
         context.load_cert_chain(pem)
-    async with serve(handle, "127.0.0.1", port, ssl=context, compression=None, backlog=4096):
+    options = {"ssl": context, "compression": compression, "backlog": 4096, "ping_interval": interval}
+    async with serve(handle, "127.0.0.1", port, **options):
         await asyncio.Future()
 
 
-arguments = [argument for argument in sys.argv[1:] if argument != "uvloop"]
+arguments = [argument for argument in sys.argv[1:] if argument not in ("uvloop", "deflate")]
+interval = float(os.environ.get("PING_INTERVAL", "20"))
+compression = "deflate" if "deflate" in sys.argv else None
 if "uvloop" in sys.argv:
     import uvloop
 

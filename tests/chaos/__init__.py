@@ -1,0 +1,1 @@
+"""Hundreds of clients that do everything wrong, and loyal ones among them; ``python -m tests.chaos``."""
