@@ -15,7 +15,7 @@ from helpers.markdown import PAGES
 from helpers.presence_nodes import PresenceNode, agree, presence_nodes, until
 from helpers.someone import Someone
 
-from trioecho.engine.presence_scripts import nodes_key
+from trioecho.engine.presence_scripts import READ_SCRIPT, nodes_key
 from trioecho.protocol import frames
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.presence import ENOUGH_NAMES, MOST_NAMES
@@ -293,6 +293,26 @@ async def test_of_too_many_names_only_numbers_are_shared(tmp_path: Path) -> None
                 other.go(someone)
             await until(lambda: agree(one, other, third) and watcher.believes is not None)
             assert len(first) == engine.ask("HLEN", names)
+
+
+async def test_names_that_one_has_oneself_do_not_keep_those_elsewhere_from_being_read(tmp_path: Path) -> None:
+    with trio.fail_after(PATIENCE):
+        async with engine_server(tmp_path) as engine, presence_nodes(engine.url, 2) as (one, other):
+            own, _ = one.crowd(600), other.crowd(500)
+            key = "te1:{/}:p"
+            await until(lambda: engine.ask("HLEN", key) == 2)
+            watcher = one.come(watches=True)
+            await until(lambda: watcher.numbers == (1100, 1) and watcher.believes is None)
+            presences = one.engine.presences
+            assert presences is not None
+            elsewhere = await presences.ask("/")
+            assert elsewhere.names is not None and len(list(elsewhere.names)) == 500
+            # Nobody elsewhere comes or goes, so nothing is pushed and nothing read again.
+            for someone in own[:300]:
+                one.go(someone)
+            await until(lambda: agree(one, other) and watcher.believes is not None)
+            reply = engine.ask("EVAL", READ_SCRIPT.decode(), 1, key, MOST_NAMES, one.engine.node.decode())
+            assert [node for node, _, _ in reply] == [other.engine.node], "what one has written one knows"
 
 
 async def test_ten_thousand_that_come_leave_and_die_hold_nobody_up(tmp_path: Path) -> None:

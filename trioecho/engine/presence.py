@@ -57,7 +57,7 @@ class Presences:
         self._nodes_key = nodes_key(prefix)
         self._nodes = Nodes(node)
         self._writer = PresenceWriter(prefix, node)
-        self._reader = PresenceReader()
+        self._reader = PresenceReader(node)
         self._connection: Connection | None = None
         self._connected = trio.Event()
         self._watched: dict[bytes, RoomPresence] = {}
@@ -254,7 +254,7 @@ class Presences:
                 said = parse_said(text)
                 if node in self._nodes:
                     found.append((node, said, None if names is None else parse_names(names)))
-                elif node != self.node:
+                else:
                     self._clear(key, node, said.number)
                     cleared = True
             except ValueError:

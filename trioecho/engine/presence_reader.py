@@ -20,9 +20,10 @@ Then = Callable[[Any], None]
 
 
 class PresenceReader:
-    """Reads rooms over ``connection``, each in its turn."""
+    """Reads who is in rooms on other nodes than ``node`` over ``connection``, each in its turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: bytes) -> None:
+        self._node = node
         self._connection: Connection | None = None
         self._line: deque[tuple[bytes, Then]] = deque()
         self._reading = 0
@@ -47,7 +48,7 @@ class PresenceReader:
         while self._line and self._reading < READS and self._connection is not None:
             self._reading += 1
             key, then = self._line.popleft()
-            words = b"EVALSHA", READ, b"1", key, b"%d" % MOST_NAMES
+            words = b"EVALSHA", READ, b"1", key, b"%d" % MOST_NAMES, self._node
             self._connection.send(*words, then=partial(self._answered, then))
 
     def _answered(self, then: Then, reply: Any) -> None:

@@ -69,16 +69,20 @@ kept from expiring. Returns 0 if the engine has something else than the node cha
 """
 
 READ_SCRIPT = b"""
--- most names
+-- most names, node
 local all, named, found = redis.call('HGETALL', KEYS[1]), 0, {}
-for i = 2, #all, 2 do named = named + tonumber(string.match(all[i], '^%d+ (%d+)') or 0) end
 for i = 1, #all, 2 do
-  local names = named <= tonumber(ARGV[1]) and redis.call('HGETALL', KEYS[1] .. ':' .. all[i]) or false
-  found[#found + 1] = {all[i], all[i + 1], names}
+  if all[i] ~= ARGV[2] then named = named + tonumber(string.match(all[i + 1], '^%d+ (%d+)') or 0) end
+end
+for i = 1, #all, 2 do
+  if all[i] ~= ARGV[2] then
+    local names = named <= tonumber(ARGV[1]) and redis.call('HGETALL', KEYS[1] .. ':' .. all[i]) or false
+    found[#found + 1] = {all[i], all[i + 1], names}
+  end
 end
 return found
 """
-"""Return what each node has said of a room, with the names if all of them are no more than so many."""
+"""Return what each node but one has said of a room, with the names if theirs are no more than so many."""
 
 DROP_SCRIPT = b"""
 -- node, number
