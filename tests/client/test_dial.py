@@ -226,7 +226,17 @@ async def test_what_the_request_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [[("Host", "x")], [("a b", "c")], [("a", "b\r\nc")], [("a", "ü")], [("a",)], ["ab"]]
+    "headers",
+    [
+        [("Host", "x")],
+        [("Content-Length", "1")],
+        [("transfer-encoding", "chunked")],
+        [("a b", "c")],
+        [("a", "b\r\nc")],
+        [("a", "ü")],
+        [("a",)],
+        ["ab"],
+    ],
 )
 async def test_headers_that_would_break_the_request(headers: list[tuple[str, str]]) -> None:
     with pytest.raises(OptionError, match="headers"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from trioecho.client.dial import IPVersion
+from trioecho.client.header import TOKEN, check_header
 from trioecho.client.proxy import parse_proxy
 from trioecho.client.reconnect import Reconnect
 from trioecho.client.state import Change
@@ -21,22 +22,6 @@ from trioecho.limits import GIB, LONGEST_WAIT, MIB
 from trioecho.options import OptionError
 
 __all__ = ["ClientOptions", "Options"]
-
-TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-"""The characters of a header's name and of a subprotocol (RFC 9110, section 5.6.2)."""
-
-OURS = frozenset(
-    [
-        "connection",
-        "host",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-version",
-        "upgrade",
-    ]
-)
-"""The headers of the handshake that are the client's own business; setting one would break it."""
-
 
 class Options(TypedDict, total=False):
     """The options of a client as keyword arguments; :class:`ClientOptions` says what each one means."""
@@ -156,7 +141,7 @@ class ClientOptions:
     def __post_init__(self) -> None:
         """Check every value, so that nothing further in has to."""
         for header in self.headers:
-            _check_header(header)
+            check_header(header)
         if isinstance(self.subprotocols, str):
             raise OptionError("subprotocols", "must be a sequence of names, not one str")
         for name in self.subprotocols:
@@ -193,20 +178,6 @@ class ClientOptions:
     def pings(self) -> bool:
         """Whether keepalive pings are sent."""
         return bool(self.ping_interval and self.ping_timeout)
-
-
-def _check_header(header: Any) -> None:
-    try:
-        name, value = header
-        fine = not isinstance(header, str) and name and set(name) <= TOKEN and isinstance(value, str)
-    except (TypeError, ValueError):
-        raise OptionError("headers", "must be pairs of name and value") from None
-    if not fine or not value.isprintable() or not value.isascii():
-        # The value may be a secret, and so may a name that is not one.
-        which = f"the value of {name}" if name and isinstance(name, str) and set(name) <= TOKEN else "a name"
-        raise OptionError("headers", f"has {which} wrong: HTTP carries only printable ASCII")
-    if name.lower() in OURS:
-        raise OptionError("headers", f"cannot set {name}: it belongs to the handshake itself")
 
 
 def _seconds(option: str, value: Any, low: float, *, off: bool = False) -> None:

@@ -236,6 +236,17 @@ def test_in_a_pipe_one_sentence_says_what_there_is_instead() -> None:
         (["--token", "a b", "http://a/"], "--token (or TRIOECHO_TOKEN) must be printable ASCII"),
         (["--key", "k", "http://a/"], "--key needs --cert"),
         (["--header", "secret", "http://a/"], "--header must be 'NAME: VALUE'"),
+        (["-H", "Host: secret", "http://a/"], "--header cannot set Host: it belongs to the request itself"),
+        (["-H", "content-length: 5", "http://a/"], "--header cannot set content-length"),
+        (["-H", "Transfer-Encoding: chunked", "http://a/"], "--header cannot set Transfer-Encoding"),
+        (["-H", "Connection: close", "http://a/"], "--header cannot set Connection"),
+        (["-H", "a secret: c", "http://a/"], "--header has a name wrong"),
+        (["-H", "é: secret", "http://a/"], "--header has a name wrong"),
+        (["-H", "a: secret ☃", "http://a/"], "--header has the value of a wrong"),
+        (["-H", "a: secret\nb: c", "http://a/"], "--header has the value of a wrong"),
+        (["-H", "Authorization: secret", "--token", "secret", "http://a/"], "--token and an Authorization"),
+        (["--token", "secret\n", "http://a/"], "--token (or TRIOECHO_TOKEN) must be printable ASCII"),
+        (["--token", "secret☃", "http://a/"], "--token (or TRIOECHO_TOKEN) must be printable ASCII"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_sentence(arguments: list[str], sentence: str) -> None:

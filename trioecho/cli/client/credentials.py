@@ -12,7 +12,9 @@ from pathlib import Path
 import typer
 
 from trioecho.client import ConnectFailed, basic_credentials
+from trioecho.client.header import check_header
 from trioecho.client.token import Token
+from trioecho.options import OptionError
 
 __all__ = ["TokenFile", "authorization", "bearer", "cookie_header", "parse_header"]
 
@@ -24,11 +26,22 @@ TOKEN = re.compile(r"[!-~]+")
 
 
 def parse_header(given: str) -> tuple[str, str]:
-    """Split ``Name: value``."""
+    """
+    Split ``Name: value``.
+
+    Raises:
+        typer.BadParameter: it is not that, or no request can have such a header.
+
+    """
     name, colon, value = given.partition(":")
     if not colon or not name.strip():
         raise typer.BadParameter("--header must be 'NAME: VALUE', with a colon between the two")
-    return name.strip(), value.strip()
+    header = name.strip(), value.strip()
+    try:
+        check_header(header)
+    except OptionError as error:
+        raise typer.BadParameter(f"--header {error.problem}") from None
+    return header
 
 
 def authorization(user: str | None) -> list[tuple[str, str]]:

@@ -87,10 +87,13 @@ class Asking:
         Return where the status of the server at ``url`` is had from.
 
         Raises:
-            typer.BadParameter: the URL or an option can't work.
+            typer.BadParameter, OptionError: the URL or an option can't work.
 
         """
         token = bearer(self.token, self.token_file)
+        headers = [parse_header(given) for given in self.header]
+        if token is not None and any(name.lower() == "authorization" for name, _ in headers):
+            raise OptionError("token", "and an Authorization header are two ways to say who you are: use one")
         try:
             address = status_address(url)
         except OptionError as error:
@@ -99,7 +102,7 @@ class Asking:
         return HttpSource(
             address,
             token=(lambda: token) if isinstance(token, str) else token,
-            headers=[parse_header(given) for given in self.header],
+            headers=headers,
             ssl_context=ssl_context(self.cacert, self.cert, self.key, insecure=self.insecure),
         )
 
