@@ -116,11 +116,14 @@ class TokenBucket:
         After so many seconds, if nobody else takes anything, the same amount can be taken. More than a burst
         can be taken when the bucket is full, and is owed then; so every wait has an end.
         """
-        now = trio.current_time()
-        wait = self._owed(now, min(amount, self._rate.burst))
+        wait = self.wait_for(amount)
         if not wait:
-            self._full_at = max(self._full_at, now) + amount / self._rate.per_second
+            self.spend(amount)
         return wait
+
+    def wait_for(self, amount: float = 1) -> float:
+        """Return the seconds until :meth:`take` would take ``amount``, and take nothing."""
+        return self._owed(trio.current_time(), min(amount, self._rate.burst))
 
     def spend(self, amount: float = 1) -> float:
         """

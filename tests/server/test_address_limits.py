@@ -115,6 +115,46 @@ async def test_new_rooms_of_a_name_beyond_its_rate_are_answered_429_wherever_the
         assert await ask("ada", b"/3", "198.51.100.3") == b"101"
 
 
+async def test_what_one_limit_on_rooms_refuses_uses_up_no_other() -> None:
+    tokens = {"ada": "9f3c2a7e51d04b68a1c5", "bo": "8c1d0be2f7a94e35b6d2"}
+    options: Options = {"token": tokens, "room_rate_per_address": "1/h:2", "room_rate_per_name": "1/h:1"}
+    async with serving(**options) as server, AsyncExitStack() as there:
+
+        async def ask(name: str, room: bytes) -> bytes:
+            peer = await there.enter_async_context(connected(server.url))
+            await peer.send(request(room, headers={b"Authorization": f"Bearer {tokens[name]}".encode()}))
+            return (await peer.read_until(b"\r\n")).split()[1]
+
+        assert await ask("ada", b"/1") == b"101"
+        for _ in range(3):
+            assert await ask("ada", b"/2") == b"429"
+        assert await ask("bo", b"/2") == b"101"
+        assert server.server.counters.refused == {"name-rooms": 3}
+
+
+async def test_a_name_keeps_the_room_that_its_address_was_refused() -> None:
+    token = "9f3c2a7e51d04b68a1c5"
+    options: Options = {
+        "token": {"ada": token},
+        "trusted_proxy": ("127.0.0.1",),
+        "room_rate_per_address": "1/h:1",
+        "room_rate_per_name": "1/h:2",
+    }
+    async with serving(**options) as server, AsyncExitStack() as there:
+
+        async def ask(room: bytes, address: bytes) -> bytes:
+            peer = await there.enter_async_context(connected(server.url))
+            headers = {b"X-Forwarded-For": address, b"Authorization": f"Bearer {token}".encode()}
+            await peer.send(request(room, headers=headers))
+            return (await peer.read_until(b"\r\n")).split()[1]
+
+        assert await ask(b"/1", b"198.51.100.1") == b"101"
+        for _ in range(3):
+            assert await ask(b"/2", b"198.51.100.1") == b"429"
+        assert await ask(b"/2", b"198.51.100.2") == b"101"
+        assert server.server.counters.refused == {"address-rooms": 3}
+
+
 async def test_a_route_is_no_room_and_is_not_counted_as_one() -> None:
     async def echo(member: Conversation) -> None:
         async for message in member:

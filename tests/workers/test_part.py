@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trioecho.options import declared
 from trioecho.rates import Rate
 from trioecho.settings import Settings
 from trioecho.workers.part import part_of
@@ -38,6 +41,16 @@ def test_rates_are_divided_and_what_may_come_at_once_as_chance_has_it() -> None:
     assert part.connection_rate_per_address == Rate(2.5, 38)
     assert part.room_rate_per_address == Rate(1 / 3600 / 4, 1)
     assert part.rate is None
+
+
+def test_nothing_that_one_address_or_one_name_may_do_is_forgotten() -> None:
+    limits = [name for name in declared(Settings) if "_per_" in name]
+    assert len(limits) == 4
+    given: dict[str, Any] = {name: 100 if "max" in name else "10/s:100" for name in limits}
+    settings = replace(Settings(), **given)
+    part = part_of(settings, 4)
+    for name in limits:
+        assert getattr(part, name) == (38 if "max" in name else Rate(2.5, 38)), name
 
 
 @pytest.mark.parametrize("limit", [10, 100, 1000])

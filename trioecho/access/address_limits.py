@@ -52,13 +52,18 @@ class AddressLimits:
         """
         Count a room that is to be opened by a client from ``host``, which may have a ``name``.
 
+        It counts for both or for neither: a name that is over its rate doesn't use up that of the address,
+        which others may share.
+
         Raises:
             HTTPError: it would be one too many.
 
         """
-        self._check(self._rooms, host)
-        if self._rooms_by_name is not None and (over := self._rooms_by_name.count(name)) is not None:
+        if self._rooms_by_name is not None and (over := self._rooms_by_name.over(name)) is not None:
             raise HTTPError(refusal(over), cause=over.reason)
+        self._check(self._rooms, host)
+        if self._rooms_by_name is not None:
+            self._rooms_by_name.count(name)
 
     def check_post(self, host: str) -> None:
         """

@@ -115,14 +115,30 @@ class AddressTable:
         key = self._key(host)
         if key is None or (self._max_connections is None and self._rate is None):
             return None
-        entry = self._active.get(key) or self._idle.get(key) or _Entry(self._rate)
-        if self._max_connections is not None and entry.connections >= self._max_connections:
-            return OverLimit("address-connections", TRY_AGAIN)
-        if entry.bucket is not None and (wait := entry.bucket.take(amount)):
-            return OverLimit(self._reason, wait)
+        entry = self._entry(key)
+        if (over := self._over(entry, amount)) is not None:
+            return over
+        if entry.bucket is not None:
+            entry.bucket.spend(amount)
         entry.connections += 1
         self._idle.pop(key, None)
         self._active[key] = entry
+        return None
+
+    def over(self, host: str | None, amount: float = 1) -> OverLimit | None:
+        """Return which limit :meth:`connect` or :meth:`count` would find exceeded now; count nothing."""
+        key = self._key(host)
+        return None if key is None else self._over(self._entry(key), amount)
+
+    def _entry(self, key: str) -> _Entry:
+        """Return what is remembered of an address; something new, which is not kept, if that is nothing."""
+        return self._active.get(key) or self._idle.get(key) or _Entry(self._rate)
+
+    def _over(self, entry: _Entry, amount: float) -> OverLimit | None:
+        if self._max_connections is not None and entry.connections >= self._max_connections:
+            return OverLimit("address-connections", TRY_AGAIN)
+        if entry.bucket is not None and (wait := entry.bucket.wait_for(amount)):
+            return OverLimit(self._reason, wait)
         return None
 
     def disconnect(self, host: str | None) -> None:

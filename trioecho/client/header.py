@@ -23,7 +23,7 @@ OURS = frozenset(
         "upgrade",
     ]
 )
-"""What says where a request goes, where it ends and what becomes of the connection: another would break it."""
+"""What says where a request goes and where it ends: another would break it."""
 
 
 def check_header(header: Any) -> None:

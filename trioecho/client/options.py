@@ -23,6 +23,7 @@ from trioecho.options import OptionError
 
 __all__ = ["ClientOptions", "Options"]
 
+
 class Options(TypedDict, total=False):
     """The options of a client as keyword arguments; :class:`ClientOptions` says what each one means."""
 

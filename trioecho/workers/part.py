@@ -1,10 +1,10 @@
 """
 A worker's part of what all workers may do together.
 
-The kernel spreads connections over workers by chance, so what an address may have cannot just be divided: of
-a hundred connections one of four workers gets more than 25 nearly always. A worker's part is therefore three
-standard deviations larger: an address that keeps to its limit is seldom refused by chance, and one that does
-not may have more than its limit: with four workers about 150 of 100.
+The kernel spreads connections over workers by chance, so what an address or a name may have cannot just be
+divided: of a hundred connections one of four workers gets more than 25 nearly always. A worker's part is
+therefore three standard deviations larger: an address that keeps to its limit is seldom refused by chance,
+and one that does not may have more than its limit: with four workers about 150 of 100.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def part_of(settings: Settings, workers: int) -> Settings:
         max_connections_per_address=_by_chance(connections, workers),
         connection_rate_per_address=_rate(settings.connection_rate_per_address, workers),
         room_rate_per_address=_rate(settings.room_rate_per_address, workers),
+        room_rate_per_name=_rate(settings.room_rate_per_name, workers),
     )
 
 
