@@ -32,7 +32,7 @@ NOT_FOR_WORKERS = (
 
 
 class WorkerFailed(Exception):
-    """A worker ended before it was ready: it was told what can't work, and has said so itself."""
+    """A worker ended before it was ready, and has said itself what can't work; or could not be started."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"a worker ended with {code}")
@@ -69,7 +69,7 @@ class Slot:
         self._process: trio.Process | None = None
         self._running: set[trio.Process] = set()  # that, and one that it replaces or failed to
         self._served = False  # whether any worker was ever ready here
-        self._ending = False
+        self._ending = trio.Event()
 
     async def run(self) -> None:
         """
@@ -82,10 +82,10 @@ class Slot:
         async with open_plain_nursery() as nursery:
             self._nursery = nursery
             pause, began = 0.0, trio.current_time()
-            process = await self._start(self.ready)
-            while True:
+            process: trio.Process | None = await self._start_first()
+            while process is not None:
                 code = await process.wait()
-                if self._ending:
+                if self._ending.is_set():
                     for running in self._running:
                         await running.wait()
                     break
@@ -96,21 +96,24 @@ class Slot:
                     raise WorkerFailed(code)
                 pause = 0.0 if trio.current_time() - began > STABLE else pause
                 log_event(logging.ERROR, "worker-died", worker=self.number, code=code, again_in=pause)
-                await trio.sleep(pause)
-                pause, began = min(max(1.0, pause * 2), LONGEST_PAUSE), trio.current_time()
-                process = await self._start(trio.Event())
+                process = await self._start_again(pause)
+                pause, began = _longer(pause), trio.current_time()
             nursery.cancel_scope.cancel()
 
     async def replace(self) -> None:
         """Start a successor, and when it is ready let the one that is there end, and wait for that."""
         before = self._process
-        if before is None or self._ending or before.poll() is not None:
+        if before is None or self._ending.is_set() or before.poll() is not None:
             return
         ready = trio.Event()
-        process = await self._start(ready)
+        try:
+            process = await self._start(ready)
+        except OSError as error:
+            log_event(logging.ERROR, "worker-not-replaced", worker=self.number, reason=error.strerror)
+            return
         while not ready.is_set() and process.poll() is None:  # noqa: ASYNC110 - whichever comes first
             await trio.sleep(0.02)
-        if self._ending:
+        if self._ending.is_set():
             return
         if not ready.is_set():
             self._process = before
@@ -119,7 +122,44 @@ class Slot:
         before.terminate()
         await before.wait()
 
+    async def _start_first(self) -> trio.Process | None:
+        """
+        Start the first worker; ``None``: it is to end already.
+
+        Raises:
+            WorkerFailed: the system can't.
+
+        """
+        try:
+            return await self._start(self.ready)
+        except OSError as error:
+            if self._ending.is_set():
+                return None
+            log_event(logging.ERROR, "worker-not-started", worker=self.number, reason=error.strerror)
+            raise WorkerFailed(1) from None
+
+    async def _start_again(self, pause: float) -> trio.Process | None:
+        """Start another after a pause, and after longer ones while the system can't; ``None``: it ends."""
+        while True:
+            with trio.move_on_after(pause):
+                await self._ending.wait()
+            if self._ending.is_set():
+                return None
+            try:
+                return await self._start(trio.Event())
+            except OSError as error:
+                pause, reason = _longer(pause), error.strerror
+                number = self.number
+                log_event(logging.ERROR, "worker-not-started", worker=number, reason=reason, again_in=pause)
+
     async def _start(self, ready: trio.Event) -> trio.Process:
+        """
+        Start a worker, which sets ``ready`` when it is. If all are to end by then, it is ended at once.
+
+        Raises:
+            OSError: the system has no files, no memory or no processes left, or can't run the command.
+
+        """
         ours, theirs = socket.socketpair()
         handed = Handover(
             theirs.fileno(),
@@ -135,8 +175,15 @@ class Slot:
                 pass_fds=(handed.line, handed.metrics, *handed.sockets),
                 start_new_session=True,  # signals of the terminal are for the supervisor
             )
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
+        if self._ending.is_set():  # nobody could tell it
+            ours.close()
+            process.kill()
+            return process
         self._process = process
         self._running = {one for one in self._running if one.poll() is None} | {process}
         self._nursery.start_soon(self._hear, ours, ready)
@@ -156,10 +203,15 @@ class Slot:
 
     def end(self, number: signal.Signals) -> None:
         """Tell the worker to end, and start no other."""
-        self._ending = True
+        self._ending.set()
         for process in self._running:
             if process.poll() is None:
                 process.send_signal(number)
+
+
+def _longer(pause: float) -> float:
+    """Return how long to wait the next time."""
+    return min(max(1.0, pause * 2), LONGEST_PAUSE)
 
 
 def command_again() -> list[str]:

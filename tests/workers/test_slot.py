@@ -1,0 +1,135 @@
+"""A slot: what becomes of its worker when the system can't start another, and when all are to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from helpers.log import LogBook
+
+from trioecho.workers.handover import VARIABLE
+from trioecho.workers.slot import Slot, WorkerFailed
+
+WORKER = f"""
+import json, os
+line = json.loads(os.environ[{VARIABLE!r}])[0]
+os.write(line, b"r")
+os.read(line, 1)
+"""
+"""A worker that is ready, and does nothing until its supervisor is gone."""
+
+
+class Log(logging.Handler, LogBook):
+    """What is logged in this process."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        LogBook.__init__(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep an event."""
+        self.add({"event": getattr(record, "event", "line"), **getattr(record, "fields", {})})
+
+
+class Running(Slot):
+    """A slot, and its log."""
+
+    log: Log
+
+    @property
+    def pid(self) -> int:
+        """The process of its worker."""
+        assert self._process is not None
+        return self._process.pid
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Running]:
+    """Run a slot until the block ends, and then as long as its worker needs to end."""
+    log = Log()
+    logging.getLogger("trioecho").addHandler(log)
+    path = folder / "metrics.sock"
+    with socket.socket() as own, socket.socket(socket.AF_UNIX) as metrics, trio.fail_after(30):
+        metrics.bind(os.fspath(path))
+        slot = Running(0, [sys.executable, "-c", WORKER], [own], metrics, [path], {})
+        slot.log = log
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(slot.run)
+                await slot.ready.wait()
+                yield slot
+                slot.end(signal.SIGTERM)
+        finally:
+            logging.getLogger("trioecho").removeHandler(log)
+
+
+@contextmanager
+def without_files() -> Iterator[None]:
+    """Let nobody in this process open another file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    least = os.dup(0)  # the least number that is free
+    os.close(least)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (least, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_worker_that_cannot_be_started_again_just_now_is_tried_later(tmp_path: Path) -> None:
+    async with running(tmp_path) as slot:
+        first = slot.pid
+        with without_files():
+            os.kill(first, signal.SIGKILL)
+            failed = await slot.log.event("worker-not-started")
+            assert failed == {
+                "event": "worker-not-started",
+                "worker": 0,
+                "reason": "Too many open files",
+                "again_in": 1.0,
+            }
+        while slot.pid == first:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+async def test_a_worker_that_cannot_be_replaced_just_now_stays(tmp_path: Path) -> None:
+    async with running(tmp_path) as slot:
+        first = slot.pid
+        with without_files():
+            await slot.replace()
+        assert slot.log.find("worker-not-replaced", reason="Too many open files")
+        assert slot.pid == first
+        await slot.replace()
+        assert slot.pid != first
+
+
+async def test_a_command_that_cannot_be_run_is_a_failure_with_one_line(tmp_path: Path) -> None:
+    log = Log()
+    logging.getLogger("trioecho").addHandler(log)
+    try:
+        with socket.socket(socket.AF_UNIX) as metrics:
+            slot = Slot(0, [str(tmp_path / "none")], [], metrics, [], {})
+            with pytest.raises(WorkerFailed):
+                await slot.run()
+    finally:
+        logging.getLogger("trioecho").removeHandler(log)
+    assert [entry["reason"] for entry in log.find("worker-not-started")] == ["No such file or directory"]
+
+
+async def test_who_is_told_to_end_in_a_pause_starts_no_worker(tmp_path: Path) -> None:
+    async with running(tmp_path) as slot:
+        os.kill(first := slot.pid, signal.SIGKILL)
+        while slot.pid == first:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        os.kill(second := slot.pid, signal.SIGKILL)
+        await slot.log.event("worker-died", again_in=1.0)
+    assert slot.pid == second
