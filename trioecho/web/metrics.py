@@ -115,8 +115,7 @@ class ServerCollector(Collector):
         yield from self._so_far()
 
     def _now(self) -> Iterator[Metric]:
-        kinds = Counter([connection.kind for connection in self._state.connections])
-        there = _all(kinds, "websocket", "events", "http")
+        there = _all(self._totals.kinds, "websocket", "events", "http")
         yield _gauge("connections", "Connections, by what they are.", "kind", there)
         rooms = self._state.hub.rooms.values()
         sizes = Counter([ROOM_SIZE_NAMES[bisect_left(ROOM_SIZES, size)] for size in rooms])

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections import Counter
 
 import trio
 
 from trioecho.rooms.place import new_epoch
 from trioecho.rooms.room import Room
+from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.session import Session
 from trioecho.sessions.state import ServerState
 from trioecho.web.kept import Kept, Slices
 from trioecho.web.largest import Largest
-from trioecho.web.status import MOST_ROOMS, ClientStatus, NodeStatus, RoomStatus, Status
+from trioecho.web.status import MOST_CLIENTS, MOST_ROOMS, ClientStatus, NodeStatus, RoomStatus, Status
 from trioecho.web.totals import Totals, totals_of
 
 __all__ = ["ServerStatus"]
@@ -53,13 +53,15 @@ class _Survey:
     async def take(self, slices: Slices) -> Status:
         """Work it out, in slices."""
         rooms = await self._largest_rooms(slices)
-        totals = await totals_of(self._state.connections, slices)
+        connections, behind = self._state.connections, Largest[BaseConnection](MOST_CLIENTS)
+        totals = await totals_of(connections, slices, behind)
+        clients = [client for client in behind.in_order() if client in connections]
         return Status(
             names=True,
             missing=0,
             nodes=(self._figures(totals),),
             rooms=tuple(rooms),
-            clients=tuple([_behind(client) for client in totals.behind if isinstance(client, Session)]),
+            clients=tuple([_behind(client) for client in clients if isinstance(client, Session)]),
         )
 
     async def _largest_rooms(self, slices: Slices) -> list[RoomStatus]:
@@ -78,7 +80,7 @@ class _Survey:
     def _figures(self, totals: Totals) -> NodeStatus:
         state, hub = self._state, self._state.hub
         counters, engine = hub.counters, None if hub.logs is None else hub.logs.figures()
-        kinds = Counter([connection.kind for connection in state.connections])
+        kinds = totals.kinds
         return NodeStatus(
             node=self._node,
             host=self._host,

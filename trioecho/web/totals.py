@@ -6,13 +6,13 @@ A client counts for itself, so that counting costs nothing; its counts become th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.web.kept import Slices
 from trioecho.web.largest import Largest
-from trioecho.web.status import MOST_CLIENTS
 
 __all__ = ["Totals", "totals_of"]
 
@@ -20,48 +20,59 @@ __all__ = ["Totals", "totals_of"]
 @dataclass(slots=True)
 class Totals:
     """
-    What the clients of one server have counted and hold now.
+    What the clients of one server have counted and hold now. It may be kept: it holds on to no client.
 
     Attributes:
+        kinds: how many connections there are, by what they are.
         messages_in: messages taken from them.
         sent: messages handed to the network for them.
         dropped: messages that a dropping policy took from them.
         pending_bytes: what waits to be sent to them.
-        behind: those for whom most waits, the most first.
 
     """
 
+    kinds: Counter[str] = field(default_factory=Counter)
     messages_in: int = 0
     sent: int = 0
     dropped: int = 0
     pending_bytes: int = 0
-    behind: list[BaseConnection] = field(default_factory=list)
+
+    def add(
+        self, kind: str, messages_in: int, sent: int, dropped: int, pending_bytes: int, sign: int
+    ) -> None:
+        """Add one connection, or with ``sign`` -1 take it out again."""
+        self.kinds[kind] += sign
+        self.messages_in += sign * messages_in
+        self.sent += sign * sent
+        self.dropped += sign * dropped
+        self.pending_bytes += sign * pending_bytes
 
 
-async def totals_of(connections: AbstractSet[BaseConnection], slices: Slices) -> Totals:
+async def totals_of(
+    connections: AbstractSet[BaseConnection],
+    slices: Slices,
+    behind: Largest[BaseConnection] | None = None,
+) -> Totals:
     """
     Add up what the clients count themselves; what the server counts must be read at once after that.
 
-    A client that leaves meanwhile adds its counts to the server's: in the end only those who are still there
-    are added up, so that nothing is counted twice, and no total ever falls.
+    A client that leaves meanwhile adds its counts to the server's: in the end what was added for those who
+    are gone is taken out, so that nothing is counted twice, and no total ever falls. Those for whom something
+    waits are added to ``behind``; some of them may be gone.
     """
-    seen: list[tuple[BaseConnection, int, int, int, int]] = []
-    behind = Largest[BaseConnection](MOST_CLIENTS)
+    totals = Totals()
+    seen: dict[BaseConnection, tuple[str, int, int, int, int]] = {}
 
     def look(client: BaseConnection) -> None:
         if client in connections:
             pending = client.pending_bytes
-            seen.append((client, client.messages_in, client.sent, client.dropped, pending))
-            if pending:
+            counts = (client.kind, client.messages_in, client.sent, client.dropped, pending)
+            seen[client] = counts
+            totals.add(*counts, 1)
+            if pending and behind is not None:
                 behind.add(pending, client)
 
     await slices.each(connections, look)
-    totals = Totals()
-    for client, messages_in, sent, dropped, pending_bytes in seen:
-        if client in connections:
-            totals.messages_in += messages_in
-            totals.sent += sent
-            totals.dropped += dropped
-            totals.pending_bytes += pending_bytes
-    totals.behind = [client for client in behind.in_order() if client in connections]
+    for client in seen.keys() - connections:  # of many who are seen, this alone is done in one go
+        totals.add(*seen[client], -1)
     return totals
