@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections import Counter
 from functools import partial
 from http import HTTPStatus
@@ -18,15 +19,12 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from trioecho.bench import dial, loop
-from trioecho.bench.latency import Latency
-from trioecho.bench.messages import Messages
+from trioecho.bench import load as load_module
 from trioecho.bench.plan import Plan
 from trioecho.bench.poll import SelectorPoll
 from trioecho.bench.report import Report
-from trioecho.bench.returning import InterruptedStream, ReturnedTrack
 from trioecho.bench.storm import StormLoad
 from trioecho.bench.target import Target
-from trioecho.bench.track import Faults, Track
 
 SMALL: dict[str, Any] = {
     "mode": "storm",
@@ -138,72 +136,94 @@ def test_who_is_not_let_in_again_is_named() -> None:
     assert "20 were connected again" in "\n".join(report.lines())
 
 
+def test_a_room_whose_publisher_is_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "BESIDE_LIMIT", 60.0)
+    came: list[ServerConnection] = []
+
+    async def send_the_publisher_away(client: ServerConnection, request: Request) -> None:
+        came.append(client)
+        if len(came) > 35:
+            await came[34].close(1013, "too busy")
+
+    with relaying(process_request=send_the_publisher_away) as url:
+        began = time.monotonic()
+        report = run(url, rate=5)
+    assert time.monotonic() - began < 40
+    assert "1 clients were disconnected: closed with 1013 too busy" in report.problems
+    figures = report.figures()["storm"]
+    assert (figures["returned"], figures["reached"], figures["seconds_to_message"]) == (30, 0, None)
+    assert any(line.endswith("a second), and none of them had a message") for line in report.lines())
+
+
+def test_a_room_that_stands_still_beside_others_ends_the_storm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "BESIDE_LIMIT", 60.0)
+    before: set[ServerConnection] = set()
+
+    async def forgetting_one_room(room: Room, sender: ServerConnection, message: Message) -> None:
+        if sender.request and sender.request.path == "/1":
+            if not before:
+                before.update(room.clients)
+            await room.send(sender, message, to=lambda client: client in before - {sender})
+        else:
+            await room.send(sender, message)
+
+    with relaying(forgetting_one_room) as url:
+        began = time.monotonic()
+        report = run(url, rooms=2, stall=1)
+    assert time.monotonic() - began < 40
+    assert "the server stalled: 15 clients that had come back got no message for 1 s" in report.problems
+    figures = report.figures()
+    assert figures["stalled"] is True
+    assert (figures["storm"]["returned"], figures["storm"]["reached"]) == (30, 15)
+    assert any(", and 15 of them had a message after" in line for line in report.lines())
+
+
+def test_a_message_that_is_not_due_yet_is_no_stall() -> None:
+    with relaying() as url:
+        report = run(url, rate=0.5, stall=0.5, warmup=0)
+    assert report.problems == []
+    assert report.figures()["storm"]["seconds_to_message"] > 0.5
+
+
+def test_nobody_who_comes_back_is_said_so() -> None:
+    came = 0
+
+    def only_once(client: ServerConnection, request: Request) -> Response | None:
+        nonlocal came
+        came += 1
+        return None if came <= 35 else client.respond(HTTPStatus.SERVICE_UNAVAILABLE, "full\n")
+
+    with relaying(process_request=only_once) as url:
+        report = run(url)
+    figures = report.figures()["storm"]
+    assert (figures["clients"], figures["returned"], figures["reached"]) == (30, 0, 0)
+    assert figures["seconds_to_connect"] is None and figures["seconds_to_message"] is None
+    assert "storm: 30 clients were cut, and nobody came back" in report.lines()
+
+
+def test_only_those_who_are_there_are_cut() -> None:
+    async def sending_away(room: Room, sender: ServerConnection, message: Message) -> None:
+        # All but the four who stay: they came first.
+        for client in sorted(room.clients - {sender}, key=arrived.__getitem__)[4:]:
+            await client.close(1013, "too busy")
+        await room.send(sender, message)
+
+    arrived: dict[ServerConnection, int] = {}
+
+    def count(client: ServerConnection, request: Request) -> None:
+        arrived[client] = len(arrived)
+
+    with relaying(sending_away, process_request=count) as url:
+        report = run(url, duration=2)
+    assert report.figures()["storm"]["clients"] == 0
+    assert "storm: nobody was left to be cut" in report.lines()
+
+
 @pytest.mark.parametrize("relay", [hanging_up, stalling])
 def test_a_server_that_fails_in_the_midst_ends_the_run(relay: Any) -> None:
     with relaying(relay) as url:
         report = run(url, duration=2, stall=0.5)
     assert report.problems
-
-
-class Place:
-    """A client's place in a stream of which ten messages are sent, joined after ``joined`` of them."""
-
-    def __init__(self, joined: int) -> None:
-        self.stream = InterruptedStream(Messages(0, count=40, size=20, text=True), 10, Latency(), [])
-        self.stayer = Track(self.stream)
-        self.stream.send(joined, 0)
-        self.track = ReturnedTrack(self.stream)
-        self.stream.send(10 - joined, 0)
-        self.faults = Faults()
-
-    def hear(self, *numbers: int) -> dict[str, int]:
-        """It gets these messages, and then no more; returns what was wrong with that."""
-        for number in numbers:
-            self.track.arrived(number, 1, self.faults)
-        self.track.finish(self.faults)
-        return {name: count for name, count in self.faults.counts().items() if count}
-
-
-@pytest.mark.parametrize(
-    ("numbers", "wrong"),
-    [
-        pytest.param(range(6, 10), {}, id="from-its-place-on"),
-        pytest.param(range(3, 10), {}, id="from-before-its-place-on"),
-        pytest.param(range(7, 10), {"lost": 1}, id="one-too-late"),
-        pytest.param([3, 5, 6, 7, 8, 9], {"lost": 1}, id="a-gap-before-its-place"),
-        pytest.param([4, 6, 7, 8, 9], {"lost": 1}, id="a-gap-up-to-its-place"),
-        pytest.param([4, 5, 6, 7, 9], {"lost": 1}, id="a-gap-after-its-place"),
-        pytest.param([3, 5, 4, 6, 7, 8, 9], {"out_of_order": 1}, id="out-of-order-before-its-place"),
-        pytest.param([4, 4, 5, 6, 7, 8, 9], {"duplicated": 1}, id="twice-before-its-place"),
-        pytest.param([6, 5, 7, 8, 9], {"duplicated": 1}, id="back-again"),
-        pytest.param([], {"lost": 4}, id="nothing"),
-    ],
-)
-def test_where_somebody_who_comes_back_may_begin(numbers: list[int], wrong: dict[str, int]) -> None:
-    place = Place(joined=6)
-    assert place.stream.waiting == {place.track.follower}
-    assert place.hear(*numbers) == wrong
-    assert place.stream.waiting == set()
-
-
-def test_only_those_who_stay_are_measured() -> None:
-    place = Place(joined=6)
-    place.stream.watched.since = 0
-    place.stream.stayed.add(place.stayer.follower)
-    place.hear(*range(6, 10))
-    assert not place.stream.watched.counts
-    for number in range(10):
-        place.stayer.arrived(number, 1, place.faults)
-    assert sum(place.stream.watched.counts.values()) == 10
-
-
-def test_the_window_waits_for_those_who_came_back() -> None:
-    place = Place(joined=6)
-    for number in range(10):
-        place.stayer.arrived(number, 1, place.faults)
-    assert (place.stream.floor, place.stream.room) == (6, 6)
-    place.track.arrived(6, 1, place.faults)
-    assert place.stream.floor == 7
 
 
 def test_tls_sockets_can_be_cut(tmp_path: Path) -> None:

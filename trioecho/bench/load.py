@@ -79,8 +79,8 @@ class Load:
         self.streams: list[Stream] = []
         self.samples: dict[str, Sample] = {}
         """By moment: ``start``, ``connected``, ``begin`` and ``end`` of the measurement."""
-        self.stalled = False
-        """Whether the server stopped delivering with messages in flight."""
+        self.stalled = ""
+        """How the server stopped delivering, as the end of a sentence; empty if it did not."""
         self.overdue = 0
         """Messages that were due and could not even be sent: the server was that far behind."""
         self.unanswered = 0
@@ -240,18 +240,21 @@ class Load:
 
         def on_tick(now: int) -> bool:
             self.tell(phase)
-            if watched and self._stands_still(now):
-                self.stalled = True
-            gone = not self._loop.receivers and phase != "connecting"
-            return finished() or gone or (watched and self.stalled)
+            if watched and not self.stalled:
+                self.stalled = self._standstill(now)
+            gone = not self._loop.receivers and self._loop.background is None
+            return finished() or gone or (watched and bool(self.stalled))
 
         self._loop.run(until, on_tick)
 
-    def _stands_still(self, now: int) -> bool:
+    def _standstill(self, now: int) -> str:
+        """Return how the server stalled, if it did."""
         delivered = self.delivered
         if delivered != self._seen or not self._in_flight():
             self._seen, self._progress = delivered, now
-        return now - self._progress > self.plan.stall * SECOND
+        if now - self._progress <= self.plan.stall * SECOND:
+            return ""
+        return f"with messages in flight it delivered nothing for {self.plan.stall:g} s"
 
     def _in_flight(self) -> bool:
         return any(stream.in_flight for stream in self.streams)

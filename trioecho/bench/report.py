@@ -44,9 +44,7 @@ class Report:
         counts = faults.counts()
         problems = [f"{counts[name]:,} {words}" for name, words in said.items() if counts[name]]
         if load.stalled:
-            problems.append(
-                f"the server stalled: with messages in flight it delivered nothing for {load.plan.stall:g} s"
-            )
+            problems.append(f"the server stalled: {load.stalled}")
         if load.overdue:
             problems.append(
                 f"{load.overdue:,} messages were due and could not be sent: the server was that far behind"
@@ -102,7 +100,7 @@ class Report:
             "bytes_per_delivery": self._bytes_per_delivery(),
             "latency_ms": load.latency.milliseconds(),
             "faults": {**load.faults.counts(), "reasons": load.faults.reasons},
-            "stalled": load.stalled,
+            "stalled": bool(load.stalled),
             "overdue": load.overdue,
             "load": {
                 "cpu_us_per_delivery": self._per_delivery(self.load_cpu),
@@ -134,10 +132,11 @@ class Report:
     def _storm(self, load: StormLoad) -> dict[str, Any]:
         own, server = self._storming(load)
         return {
-            "clients": load.plan.subscribers,
+            "clients": load.cut,
             "returned": load.returned,
-            "seconds_to_connect": load.connected_again,
-            "seconds_to_message": load.all_reached,
+            "reached": load.reached,
+            "seconds_to_connect": load.connected_again if load.returned else None,
+            "seconds_to_message": load.all_reached if load.reached else None,
             "handshakes_per_second": load.returned / load.connected_again if load.returned else 0.0,
             "stayed": load.plan.stayed,
             "stayed_before_ms": load.latency.milliseconds(),
@@ -149,10 +148,10 @@ class Report:
 
     def _cpu_of_storm(self, load: StormLoad) -> float | None:
         """Return what a client that left and came back cost, with all messages that flowed meanwhile."""
-        if load.plan.pid is None:
+        if load.plan.pid is None or not load.returned:
             return None
         used = load.samples.get("back", self._end).server_cpu - self._end.server_cpu
-        return used * 1e6 / load.plan.subscribers
+        return used * 1e6 / load.returned
 
     def _connecting(self) -> tuple[float, float]:
         """Return the shares of a core that both sides used while they made connections."""
@@ -234,13 +233,29 @@ def _storm_lines(storm: dict[str, Any]) -> list[str]:
     )
     busy = f"load generator {storm['load_busy']:.0%} of a core"
     if storm["server_busy"] is not None:
-        cpu = storm["server_cpu_us_per_client"]
-        busy += f", server {storm['server_busy']:.0%}; {cpu:,.0f} µs of the server's CPU a client, all told"
+        busy += f", server {storm['server_busy']:.0%}"
+    if (cpu := storm["server_cpu_us_per_client"]) is not None:
+        busy += f"; {cpu:,.0f} µs of the server's CPU a client, all told"
     return [
-        f"storm: {storm['clients']:,} clients were cut; {storm['returned']:,} were connected again after"
-        f" {storm['seconds_to_connect']:.2f} s ({storm['handshakes_per_second']:,.0f} a second),"
-        f" and had a message after {storm['seconds_to_message']:.2f} s",
+        f"storm: {_how_they_came_back(storm)}",
         f"the {storm['stayed']:,} who stayed, ms: before {before}",
         f"the {storm['stayed']:,} who stayed, ms: during {during}",
         f"in the storm: {busy}",
     ]
+
+
+def _how_they_came_back(storm: dict[str, Any]) -> str:
+    clients, returned, reached = storm["clients"], storm["returned"], storm["reached"]
+    if not clients:
+        return "nobody was left to be cut"
+    if not returned:
+        return f"{clients:,} clients were cut, and nobody came back"
+    if not reached:
+        heard = "none of them had a message"
+    else:
+        who = "" if reached == returned else f"{reached:,} of them "
+        heard = f"{who}had a message after {storm['seconds_to_message']:.2f} s"
+    return (
+        f"{clients:,} clients were cut; {returned:,} were connected again after"
+        f" {storm['seconds_to_connect']:.2f} s ({storm['handshakes_per_second']:,.0f} a second), and {heard}"
+    )

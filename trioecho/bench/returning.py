@@ -11,9 +11,9 @@ __all__ = ["InterruptedStream", "ReturnedTrack"]
 
 
 class InterruptedStream(Stream):
-    """Measures the latencies of those who stay only, and knows who has come back and still waits."""
+    """Measures the latencies of those who stay only, and knows who has come back, and who of them waits."""
 
-    __slots__ = ("reached", "stayed", "waiting", "watched")
+    __slots__ = ("heard", "reached", "stayed", "waiting", "watched")
 
     def __init__(self, messages: Messages, window: int, latency: Latency, opened: list[Stream]) -> None:
         super().__init__(messages, window, Latency(), opened)
@@ -22,8 +22,10 @@ class InterruptedStream(Stream):
         self.stayed: set[int] = set()
         self.waiting: set[int] = set()
         """Who came back and has no message yet."""
+        self.heard: set[int] = set()
+        """Who came back and had one."""
         self.reached = 0
-        """When the latest of them got one."""
+        """When the latest of them got their first."""
 
     def received(self, follower: int, count: int, now: int, *, skipped: int = 0) -> None:
         """A follower got its next messages."""
@@ -39,6 +41,7 @@ class InterruptedStream(Stream):
         """A follower got something."""
         if follower in self.waiting:
             self.waiting.remove(follower)
+            self.heard.add(follower)
             self.reached = now
 
     def leave(self, follower: int) -> None:
@@ -65,6 +68,16 @@ class ReturnedTrack(Track):
         self._earlier: int | None = None
         """Which of the messages from before its place should come next, if any did."""
         stream.waiting.add(self.follower)
+
+    @property
+    def heard(self) -> bool:
+        """Whether it had a message."""
+        return self.follower in self._interrupted.heard
+
+    @property
+    def waits(self) -> bool:
+        """Whether it had none, and one can come."""
+        return self.follower in self._interrupted.waiting and not self.stream.over
 
     def arrived(self, slot: int, now: int, faults: Faults) -> None:
         """A message with this slot came."""

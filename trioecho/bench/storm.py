@@ -41,13 +41,21 @@ class StormLoad(Load):
         self.connected_again = 0.0
         """Seconds from the cut until the last handshake was done."""
         self.all_reached = 0.0
-        """Seconds from the cut until the last of those who came back had a message."""
+        """Seconds from the cut until the last of those who were ``reached`` had a message."""
+        self.cut = 0
+        """How many were cut."""
         self.returned = 0
         """How many came back."""
+        self.reached = 0
+        """How many of them had a message, from each publisher of their room, when the storm was over."""
         self._interrupted: list[InterruptedStream] = []
         self._leaving: list[tuple[Seat, Receiver]] = []
+        self._returned: list[list[ReturnedTrack]] = []
         self._back = False
         self._began = 0
+        self._answered = 0
+        self._seen_of_storm = (0, 0)
+        self._progress_of_storm = 0
 
     def _stream(self, number: int) -> Stream:
         stream = InterruptedStream(self._messages(number), self.plan.in_flight, self.latency, self._opened)
@@ -75,6 +83,7 @@ class StormLoad(Load):
             return
         seats = [seat for seat, receiver in self._leaving if receiver in self._loop.receivers]
         paths = [self.target.room(seat.room, self.plan.rooms) for seat in seats]
+        self.cut = len(seats)
         self._back = True
         self._began = began = self.during.since = time.perf_counter_ns()
         for stream in self._interrupted:
@@ -84,14 +93,27 @@ class StormLoad(Load):
                 "storm",
                 dialler,
                 lambda: self._advance(dialler, seats),
-                lambda: dialler.finished and not self._waiting,
+                lambda: dialler.finished and not self._waiting(),
             )
         self._sample("back")
-        self.all_reached = (max(stream.reached for stream in self._interrupted) - began) / SECOND
+        self.reached = sum(all(track.heard for track in tracks) for tracks in self._returned)
+        if self.reached:
+            self.all_reached = (max(stream.reached for stream in self._interrupted) - began) / SECOND
 
-    @property
     def _waiting(self) -> int:
-        return sum(len(stream.waiting) for stream in self._interrupted)
+        """Return how many first messages still can and should come, of each publisher to each client."""
+        return sum(len(stream.waiting) for stream in self._interrupted if not stream.over)
+
+    def _standstill(self, now: int) -> str:
+        """Return how the server stalled: others may get their messages while those who came back do not."""
+        before, self._seen_of_storm = self._seen_of_storm, (self._answered, self._waiting())
+        owed = any(stream.waiting and stream.in_flight and not stream.over for stream in self._interrupted)
+        if self._seen_of_storm != before or not owed:
+            self._progress_of_storm = now
+        if now - self._progress_of_storm <= self.plan.stall * SECOND:
+            return super()._standstill(now)
+        clients = sum(any(track.waits for track in tracks) for tracks in self._returned)
+        return f"{clients:,} clients that had come back got no message for {self.plan.stall:g} s"
 
     def _advance(self, dialler: Dialler, seats: Sequence[Seat]) -> bool:
         """Cut or connect for a moment; says whether there is more to do at once."""
@@ -104,6 +126,7 @@ class StormLoad(Load):
                 return True
         dialler.step(budget=SLICE)
         for number, made in dialler.taken():
+            self._answered += 1
             if isinstance(made, DialError):
                 self.faults.disconnect(f"did not come back: {made}")
             elif isinstance(made, OSError):
@@ -111,6 +134,7 @@ class StormLoad(Load):
             else:
                 self.returned += 1
                 # Compressed or not, nobody else has got the same bytes since its beginning.
-                self._take(seats[number], made, {})
+                tracks = self._take(seats[number], made, {}).tracks
+                self._returned.append([track for track in tracks if isinstance(track, ReturnedTrack)])
                 self.connected_again = (time.perf_counter_ns() - self._began) / SECOND
         return dialler.eager
