@@ -25,6 +25,7 @@ import trio
 from trioecho.engine.connection import Connection
 from trioecho.engine.elsewhere import Elsewhere, parse_names, parse_push, parse_said
 from trioecho.engine.nodes import DEAD_SECONDS, Nodes
+from trioecho.engine.presence_index import ignore
 from trioecho.engine.presence_reader import PresenceReader
 from trioecho.engine.presence_scripts import (
     BEAT,
@@ -34,7 +35,7 @@ from trioecho.engine.presence_scripts import (
     nodes_key,
     presence_keys,
 )
-from trioecho.engine.presence_writer import PresenceWriter, ignore
+from trioecho.engine.presence_writer import PresenceWriter
 from trioecho.engine.room_presence import KEPT_SECONDS, RoomPresence
 
 __all__ = ["Presences"]

@@ -14,6 +14,8 @@ number that it changes; it is ``*`` for what takes the place of all that the nod
 Nodes are in a sorted set, ``PREFIX:nodes``, with when they were last heard (milliseconds since 1970, by the
 engine's clock). Its channel has the same name: ``+NODE`` is a new one, ``-NODE BY`` one
 that has ended, or that another has found dead: this one clears away what it has left.
+
+The rooms of whose hashes a node may have a field are in a sorted set of its own, ``PREFIX:nodes:NODE``.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ __all__ = [
     "CHANGE",
     "DROP",
     "LEAVE",
+    "LIST",
     "READ",
     "SCRIPTS",
+    "index_key",
     "nodes_key",
     "presence_keys",
 ]
@@ -123,14 +127,26 @@ if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', KEYS[1],
 """
 """Say that a node has ended."""
 
-SCRIPTS = (CHANGE_SCRIPT, READ_SCRIPT, DROP_SCRIPT, BEAT_SCRIPT, LEAVE_SCRIPT)
-CHANGE, READ, DROP, BEAT, LEAVE = map(sha, SCRIPTS)
+LIST_SCRIPT = b"""
+-- room, seconds to live
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+"""Put a room among those of which a node writes something."""
+
+SCRIPTS = (CHANGE_SCRIPT, READ_SCRIPT, DROP_SCRIPT, BEAT_SCRIPT, LEAVE_SCRIPT, LIST_SCRIPT)
+CHANGE, READ, DROP, BEAT, LEAVE, LIST = map(sha, SCRIPTS)
 """The names by which they are called, once they are loaded."""
 
 
 def nodes_key(prefix: str) -> bytes:
     """Return the name of the set of nodes, and of its channel."""
     return f"{prefix}:nodes".encode()
+
+
+def index_key(prefix: str, node: bytes) -> bytes:
+    """Return the name of the set of rooms of which a node writes something."""
+    return b"%s:%s" % (nodes_key(prefix), node)
 
 
 def presence_keys(prefix: str, room: str, node: bytes) -> tuple[bytes, bytes]:

@@ -3,7 +3,7 @@ What one node writes of who is in its rooms: what has changed in each, gathered,
 
 After a connection was lost, or the engine has forgotten something, each room is checked: that is the same
 command, which changes nothing if the engine has what was written last. It also keeps what is written from
-expiring.
+expiring. What the engine holds of other rooms, because it has taken up an older state, is removed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import trio
 
 from trioecho.engine.connection import Connection
-from trioecho.engine.presence_scripts import CHANGE, DROP
+from trioecho.engine.presence_index import PresenceIndex, ignore
+from trioecho.engine.presence_scripts import CHANGE, DROP, presence_keys
 from trioecho.engine.room_presence import KEPT_SECONDS, Keeper, RoomPresence
 from trioecho.rooms.presence import GATHER
 
-__all__ = ["PresenceWriter", "ignore"]
+__all__ = ["PresenceWriter"]
 
 PASS_BYTES = 64 * 1024
 WRITE_COST = 512
@@ -45,6 +46,7 @@ class PresenceWriter:
         self.connection: Connection | None = None
         self._prefix = prefix
         self._node = node
+        self._index = PresenceIndex(prefix, node, KEPT_SECONDS)
         self._rooms: dict[str, RoomPresence] = {}
         self._number = 0
         # What is to be written; and all rooms that were, the longest ago first.
@@ -83,7 +85,9 @@ class PresenceWriter:
         self.forget_if_over(room)
 
     def check(self) -> None:
-        """See for every room whether the engine has what was written."""
+        """See for every room whether the engine has what was written, and of others nothing."""
+        if self.connection is not None:
+            self._index.read(self.connection, self._remove_if_unknown)
         for room in self._rooms.values():
             room.doubt()
             self._changed[room] = None
@@ -97,7 +101,9 @@ class PresenceWriter:
         self._wake.set()
 
     def check_oldest(self, now: float) -> None:
-        """See it for those of which nothing has been written for long."""
+        """See it for those of which nothing has been written for long; keep what is written."""
+        if self.connection is not None:
+            self._index.renew(self.connection)
         for room in list(islice(self._written, CHECKS)):
             if room.written_at > now - KEPT_SECONDS / 3:
                 break
@@ -133,6 +139,8 @@ class PresenceWriter:
                 connection.send(b"EVALSHA", DROP, b"2", *keys, self._node, number, then=ignore)
             if count % CLEARED_AT_ONCE == CLEARED_AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
+        if connection is not None:
+            self._index.clear(connection)
 
     def _write(self, connection: Connection, room: RoomPresence) -> int:
         self._number += 1
@@ -143,14 +151,24 @@ class PresenceWriter:
             return 0
         room.written_at = trio.current_time()
         self._written[room] = None
+        if words[0] in (b"0", b"*"):
+            self._index.add(connection, room.name)
         keys, then = (room.key, room.names_key), partial(self._confirm, room, room.sent)
         connection.send(b"EVALSHA", CHANGE, b"2", *keys, self._node, *words, then=then)
         return WRITE_COST + len(words[-1])
 
     def _confirm(self, room: RoomPresence, number: int, reply: Any) -> None:
         room.written(number, done=reply == 1)
+        if room.is_removed and self.connection is not None:
+            self._index.remove(self.connection, room.name)
         self.forget_if_over(room)
 
-
-def ignore(reply: Any) -> None:
-    """Do nothing with a reply that says nothing."""
+    def _remove_if_unknown(self, connection: Connection, name: str) -> None:
+        """Remove what the engine holds of a room, if it should hold nothing."""
+        room = self._rooms.get(name)
+        if room is None or room.is_unwritten:
+            self._number += 1
+            words = b"*", b"%d" % self._number, b"0", b"0", b"1", b"%d" % KEPT_SECONDS, b""
+            keys = presence_keys(self._prefix, name, self._node)
+            connection.send(b"EVALSHA", CHANGE, b"2", *keys, self._node, *words, then=ignore)
+            self._index.remove(connection, name)

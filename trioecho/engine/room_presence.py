@@ -154,7 +154,17 @@ class RoomPresence:
     def is_over(self) -> bool:
         """Whether nothing is to be known of it: nobody has it open or is here, and the engine knows that."""
         nobody = not self.users and not self._named and not self._unnamed and not self.is_watched
-        return nobody and not self._number and self._confirmed == self._sent
+        return nobody and self.is_removed
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether the engine should have nothing of it from here, once it has carried out what was sent."""
+        return not self._number
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the engine should have nothing of it from here, and has said so."""
+        return not self._number and self._confirmed == self._sent
 
     def doubt(self) -> None:
         """Let what was not confirmed be written again: the connection was lost, or the engine forgot all."""
