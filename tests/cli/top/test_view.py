@@ -71,6 +71,41 @@ def test_rates_are_what_changed_by_the_server_s_own_clock() -> None:
     assert past.together[-1] == Rates(messages_in=5.0, cpu=0.5) and past.ever == 2
 
 
+def test_a_rate_is_of_a_time_that_says_something() -> None:
+    past = Past()
+    past.add(status(NODE))
+    for number in (1, 2, 3):
+        past.add(status(later(NODE, number * 1e-9, messages_in=number * 1000)))
+    assert not past.nodes and not past.together
+    # What came in so short a time is not forgotten.
+    past.add(status(later(NODE, 2.0, messages_in=4000)))
+    assert past.nodes["k3x9f2aa"].messages_in == 2000.0
+    past.add(status(later(NODE, 2.0 + 1e-9, messages_in=2**62)))
+    assert past.together[-1].messages_in == 2000.0
+
+
+def test_a_clock_that_goes_back_has_no_rate_until_it_goes_on() -> None:
+    past = Past()
+    past.add(status(NODE))
+    past.add(status(later(NODE, -5.0, messages_in=7)))
+    assert not past.nodes
+    past.add(status(later(NODE, -4.0, messages_in=9)))
+    assert past.nodes["k3x9f2aa"].messages_in == 2.0
+
+
+numbers = st.one_of(st.integers(-(2**63) + 1, 2**63 - 1), st.floats(-(2.0**62), 2.0**62))
+
+
+@given(st.lists(st.tuples(numbers, st.integers(-(2**63) + 1, 2**63 - 1)), max_size=8), st.integers(10, 120))
+def test_whatever_a_server_says_can_be_drawn(looks: list[tuple[float, int]], width: int) -> None:
+    past, found = Past(), status(NODE)
+    for at, count in looks:
+        node = replace(NODE, at=at, cpu=at, messages_in=count, bytes_out=count, pending_bytes=count)
+        past.add(found := status(replace(node, engine_round_trip=at)))
+        lines = drawn(View("http://a:1/status", found, past, "", "12:00:00"), width, 24)
+        assert max(map(len, lines)) <= width
+
+
 def test_servers_are_added_up_and_come_and_go() -> None:
     past, other = Past(), replace(NODE, node="other", at=500.0)
     past.add(status(NODE, other))
@@ -95,6 +130,13 @@ def test_amounts_are_short(value: float, text: str) -> None:
 def test_every_number_fits_its_column(value: float) -> None:
     assert len(bytes_text(value)) <= 10 and len(amount(value)) <= 11
     assert len(seconds_text(min(value, 1e9))) <= 14
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0005, "0.50 ms"), (0.25, "250 ms"), (0.9996, "1.0 s"), (119.0, "119.0 s")]
+)
+def test_times_are_short(value: float, text: str) -> None:
+    assert seconds_text(value) == text
 
 
 def test_a_plot_has_its_latest_at_the_right_and_columns_that_stay() -> None:

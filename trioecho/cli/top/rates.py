@@ -13,6 +13,10 @@ KEPT_SECONDS = 300
 """What is plotted at most, if there is so much space (seconds)."""
 
 
+LEAST_APART = 0.001
+"""Looks that are nearer to each other are one (seconds): a rate of so short a time says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """What one server, or several, do in a second; ``cpu`` is the share of one processor."""
@@ -53,14 +57,18 @@ class Past:
     def add(self, status: Status) -> None:
         """Take what servers say now. What a large one says twice has the same rates twice."""
         nodes: dict[str, Rates] = {}
+        last: dict[str, NodeStatus] = {}
         for node in status.nodes:
             before = self._last.get(node.node)
-            if before is not None and node.at > before.at:
+            last[node.node] = node
+            if before is not None and node.at - before.at >= LEAST_APART:
                 nodes[node.node] = _between(before, node)
-            elif before is not None and node.node in self.nodes:
-                nodes[node.node] = self.nodes[node.node]
-        self.nodes = nodes
-        self._last = {node.node: node for node in status.nodes}
+            elif before is not None:
+                if node.at >= before.at:
+                    last[node.node] = before  # the next look is compared with that
+                if node.node in self.nodes:
+                    nodes[node.node] = self.nodes[node.node]
+        self.nodes, self._last = nodes, last
         if nodes:
             self._append(total(list(nodes.values())))
 

@@ -31,7 +31,7 @@ def bytes_text(value: float) -> str:
 
 def seconds_text(value: float) -> str:
     """Write a time: ``0.25 ms``, ``12 ms``, ``3.4 s``, ``5 min``."""
-    if value < 1:
+    if value < 0.9995:
         return f"{value * 1000:.2f} ms" if value < 0.01 else f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 120 else f"{value / 60:,.0f} min"
 
