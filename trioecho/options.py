@@ -12,7 +12,7 @@ From that one line come the keyword argument of ``serve()`` and its check, ``--s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from types import MappingProxyType
@@ -25,13 +25,15 @@ class OptionError(ValueError):
     """
     An option has a value that cannot work.
 
-    ``option`` is its name as a keyword argument; ``problem`` the rest of the sentence.
+    ``option`` is its name as a keyword argument; ``problem`` the rest of the sentence. ``mentions`` are the
+    names of other options in that, if it quotes nothing of what was given: the command line has other names.
     """
 
-    def __init__(self, option: str, problem: str) -> None:
+    def __init__(self, option: str, problem: str, *, mentions: Sequence[str] = ()) -> None:
         super().__init__(f"{option} {problem}")
         self.option = option
         self.problem = problem
+        self.mentions = mentions
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,16 @@ from helpers.other_servers import run_here
             "--max-memory must be at least --max-message-size (1048576), not 1024: a message that large could"
             " never be taken",
         ),
+        (
+            "serve --max-pending-bytes 1KiB",
+            "--max-pending-bytes must be at least --max-message-size (1048576), not 1024: a message that fits"
+            " no outbox could reach nobody",
+        ),
+        (
+            "serve --trusted-proxy max_rooms",
+            "--trusted-proxy must be a network, for example 10.0.0.0/8, 2001:db8::/32, 192.0.2.1 or unix,"
+            " not 'max_rooms'",
+        ),
         ("serve --port", "--port needs a value"),
         ("serve --page=3", "--page takes no value"),
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from inspect import Parameter
 from pathlib import Path
@@ -68,12 +67,10 @@ def option_named(name: str) -> str:
 
 def sentence_of(error: OptionError) -> str:
     """Return what is wrong with an option, in which options are called by their flags."""
-    known = declared(Settings)
-
-    def named(found: re.Match[str]) -> str:
-        return option_named(found[0]) if found[0] in known else found[0]
-
-    return f"{option_named(error.option)} {re.sub(r'[a-z]+(?:_[a-z]+)+', named, error.problem)}"
+    problem = error.problem
+    for name in error.mentions:
+        problem = problem.replace(name, option_named(name))
+    return f"{option_named(error.option)} {problem}"
 
 
 def options_of(group: type[Group]) -> dict[str, Option]:

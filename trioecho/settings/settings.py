@@ -47,12 +47,14 @@ class Settings(
                 "max_pending_bytes",
                 f"must be at least max_message_size ({self.max_message_size}), not {self.max_pending_bytes}:"
                 " a message that fits no outbox could reach nobody",
+                mentions=["max_message_size"],
             )
         if 0 < self.max_memory < self.max_message_size:
             raise OptionError(
                 "max_memory",
                 f"must be at least max_message_size ({self.max_message_size}), not {self.max_memory}:"
                 " a message that large could never be taken",
+                mentions=["max_message_size"],
             )
 
 

@@ -231,8 +231,8 @@ def test_in_a_pipe_one_sentence_says_what_there_is_instead() -> None:
     ("arguments", "sentence"),
     [
         (["ftp://a/"], "must begin with http://, https:// or ws+unix:"),
-        (["http://a:0/"], "has a port that is not a number from 1 to 65535"),
-        (["http://u:secret@/"], "names no host"),
+        (["http://a:0/"], "URL 'http://a:0/' has a port that is not a number from 1 to 65535"),
+        (["HTTPS://u:secret@/"], "URL 'https://...@/' names no host"),
         (["--token", "a b", "http://a/"], "--token (or TRIOECHO_TOKEN) must be printable ASCII"),
         (["--key", "k", "http://a/"], "--key needs --cert"),
         (["--header", "secret", "http://a/"], "--header must be 'NAME: VALUE'"),

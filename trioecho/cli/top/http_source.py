@@ -49,11 +49,13 @@ def status_address(url: str) -> Address:
         OptionError: it is no address.
 
     """
-    for scheme, ours in SCHEMES.items():
-        if url.lower().startswith(scheme):
-            url = ours + url[len(scheme) :]
-            break
-    address = parse_address(url)
+    scheme = next((scheme for scheme in SCHEMES if url.lower().startswith(scheme)), "")
+    ours = SCHEMES.get(scheme, "")
+    try:
+        address = parse_address(ours + url[len(scheme) :])
+    except OptionError as error:
+        # The URL is the first that it quotes, and should be as it was given.
+        raise OptionError(error.option, error.problem.replace(ours, scheme, 1)) from None
     path, _, query = address.resource.partition("?")
     for page in PAGES:
         path = path.removesuffix(page)
