@@ -18,7 +18,7 @@ from trioecho.server.serve import Listeners
 from trioecho.settings import Options
 from trioecho.web.site import Handler
 
-__all__ = ["Serving", "serving", "unharmed"]
+__all__ = ["Serving", "kept_log", "serving", "unharmed"]
 
 PATIENCE = 20.0
 """How long a test may take (seconds) before it counts as hung."""

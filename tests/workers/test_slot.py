@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 from helpers.log import LogBook
+from helpers.server import kept_log
 
 from trioecho.workers.handover import VARIABLE
 from trioecho.workers.slot import Slot, WorkerFailed
@@ -28,22 +28,10 @@ os.read(line, 1)
 """A worker that is ready, and does nothing until its supervisor is gone."""
 
 
-class Log(logging.Handler, LogBook):
-    """What is logged in this process."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        LogBook.__init__(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep an event."""
-        self.add({"event": getattr(record, "event", "line"), **getattr(record, "fields", {})})
-
-
 class Running(Slot):
     """A slot, and its log."""
 
-    log: Log
+    log: LogBook
 
     @property
     def pid(self) -> int:
@@ -55,21 +43,21 @@ class Running(Slot):
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Running]:
     """Run a slot until the block ends, and then as long as its worker needs to end."""
-    log = Log()
-    logging.getLogger("trioecho").addHandler(log)
-    path = folder / "metrics.sock"
-    with socket.socket() as own, socket.socket(socket.AF_UNIX) as metrics, trio.fail_after(30):
+    log, path = LogBook(), folder / "metrics.sock"
+    with (
+        kept_log(log),
+        socket.socket() as own,
+        socket.socket(socket.AF_UNIX) as metrics,
+        trio.fail_after(30),
+    ):
         metrics.bind(os.fspath(path))
         slot = Running(0, [sys.executable, "-c", WORKER], [own], metrics, [path], {})
         slot.log = log
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(slot.run)
-                await slot.ready.wait()
-                yield slot
-                slot.end(signal.SIGTERM)
-        finally:
-            logging.getLogger("trioecho").removeHandler(log)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(slot.run)
+            await slot.ready.wait()
+            yield slot
+            slot.end(signal.SIGTERM)
 
 
 @contextmanager
@@ -91,12 +79,7 @@ async def test_a_worker_that_cannot_be_started_again_just_now_is_tried_later(tmp
         with without_files():
             os.kill(first, signal.SIGKILL)
             failed = await slot.log.event("worker-not-started")
-            assert failed == {
-                "event": "worker-not-started",
-                "worker": 0,
-                "reason": "Too many open files",
-                "again_in": 1.0,
-            }
+            assert failed["reason"] == "Too many open files" and failed["again_in"] == 1.0
         while slot.pid == first:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
@@ -113,15 +96,11 @@ async def test_a_worker_that_cannot_be_replaced_just_now_stays(tmp_path: Path) -
 
 
 async def test_a_command_that_cannot_be_run_is_a_failure_with_one_line(tmp_path: Path) -> None:
-    log = Log()
-    logging.getLogger("trioecho").addHandler(log)
-    try:
-        with socket.socket(socket.AF_UNIX) as metrics:
-            slot = Slot(0, [str(tmp_path / "none")], [], metrics, [], {})
-            with pytest.raises(WorkerFailed):
-                await slot.run()
-    finally:
-        logging.getLogger("trioecho").removeHandler(log)
+    log = LogBook()
+    with kept_log(log), socket.socket(socket.AF_UNIX) as metrics:
+        slot = Slot(0, [str(tmp_path / "none")], [], metrics, [], {})
+        with pytest.raises(WorkerFailed):
+            await slot.run()
     assert [entry["reason"] for entry in log.find("worker-not-started")] == ["No such file or directory"]
 
 

@@ -12,7 +12,7 @@ from trioecho.log import log_event, logger
 from trioecho.settings import Web
 from trioecho.transport.listener_url import url_of
 
-__all__ = ["log_listening", "on_loopback"]
+__all__ = ["log_listening", "log_monitoring", "on_loopback"]
 
 Listeners = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
@@ -43,6 +43,18 @@ def log_listening(listeners: Listeners, web: Web, *, is_open: bool, tls: bool = 
             " keep it to this machine (--host 127.0.0.1)",
             " and ".join(dict.fromkeys(anywhere)),
         )
+
+
+def log_monitoring(listeners: Listeners) -> None:
+    """
+    Log a line for each listener of the pages for monitoring.
+
+    One that says of itself that it is ``private``, as a worker's, which is for its supervisor, is only named
+    to who looks for a bug.
+    """
+    for listener in listeners:
+        level = logging.DEBUG if getattr(listener, "private", False) else logging.INFO
+        log_event(level, "listening", metrics=f"http{url_of(listener).removeprefix('ws')}metrics")
 
 
 def on_loopback(listeners: Listeners) -> bool:

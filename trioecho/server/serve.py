@@ -25,7 +25,7 @@ from trioecho.rooms.shedding import shed
 from trioecho.server.acceptor import Acceptor
 from trioecho.server.drain import disconnect_all, drain
 from trioecho.server.entrance import entrance_of
-from trioecho.server.listening import log_listening, on_loopback
+from trioecho.server.listening import log_listening, log_monitoring, on_loopback
 from trioecho.server.logs import logs_of
 from trioecho.server.open_hub import settings_of
 from trioecho.server.server import Server
@@ -191,10 +191,7 @@ async def serve(
                 log_listening(listeners, settings, is_open=is_open, tls=tls)
                 for warning in gate.warnings:
                     logger.warning("%s", warning)
-                for url in server.metrics_urls:
-                    # A worker's is for its supervisor only.
-                    level = logging.DEBUG if url.startswith("http+unix:") else logging.INFO
-                    log_event(level, "listening", metrics=f"{url}metrics")
+                log_monitoring(metrics_listeners)
                 task_status.started(server)
                 await server._stopping.wait()
                 state.stopping = True

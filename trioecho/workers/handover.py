@@ -20,6 +20,24 @@ __all__ = ["VARIABLE", "Handover", "received"]
 VARIABLE = "TRIOECHO_WORKER"
 
 
+class PrivateListener(trio.abc.Listener[trio.SocketStream]):
+    """A worker's listener for its supervisor alone, so that the log need not tell people of it."""
+
+    private = True
+
+    def __init__(self, listening: trio.socket.SocketType) -> None:
+        self.path = str(listening.getsockname())
+        self._listener = trio.SocketListener(listening)
+
+    async def accept(self) -> trio.SocketStream:
+        """Wait for a connection."""
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._listener.aclose()
+
+
 @dataclass
 class Handover:
     """
@@ -51,15 +69,15 @@ class Handover:
 
     def listeners(self) -> list[trio.SocketListener]:
         """Return listeners for clients, in the worker."""
-        return [_listener(number) for number in self.sockets]
+        return [trio.SocketListener(_socket(number)) for number in self.sockets]
 
-    def metrics_listener(self) -> trio.SocketListener:
+    def metrics_listener(self) -> PrivateListener:
         """Return the listener for metrics, in the worker."""
-        return _listener(self.metrics)
+        return PrivateListener(_socket(self.metrics))
 
     def line_stream(self) -> trio.SocketStream:
         """Return the line, in the worker."""
-        return trio.SocketStream(trio.socket.from_stdlib_socket(socket.socket(fileno=self.line)))
+        return trio.SocketStream(_socket(self.line))
 
 
 def received() -> Handover | None:
@@ -71,5 +89,5 @@ def received() -> Handover | None:
     return Handover(line, metrics, sockets, all_metrics)
 
 
-def _listener(number: int) -> trio.SocketListener:
-    return trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=number)))
+def _socket(number: int) -> trio.socket.SocketType:
+    return trio.socket.from_stdlib_socket(socket.socket(fileno=number))
