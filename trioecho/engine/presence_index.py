@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trioecho.engine.connection import Connection
-from trioecho.engine.presence_scripts import LIST, index_key
+from trioecho.engine.presence_scripts import index_key
 
 __all__ = ["PresenceIndex", "ignore"]
 
@@ -22,7 +22,7 @@ PAGE = 1000
 
 
 class PresenceIndex:
-    """The index of ``node``, which expires ``kept_seconds`` after the last :meth:`renew`."""
+    """The index of ``node``, which expires ``kept_seconds`` after the last :meth:`add` or :meth:`renew`."""
 
     def __init__(self, prefix: str, node: bytes, kept_seconds: int) -> None:
         self._key = index_key(prefix, node)
@@ -30,7 +30,8 @@ class PresenceIndex:
 
     def add(self, connection: Connection, room: str) -> None:
         """Put a room on it."""
-        connection.send(b"EVALSHA", LIST, b"1", self._key, room.encode(), self._kept, then=ignore)
+        connection.send(b"ZADD", self._key, b"0", room.encode(), then=ignore)
+        self.renew(connection)  # it may be the first
 
     def remove(self, connection: Connection, room: str) -> None:
         """Take a room off it."""

@@ -27,7 +27,6 @@ __all__ = [
     "CHANGE",
     "DROP",
     "LEAVE",
-    "LIST",
     "READ",
     "SCRIPTS",
     "index_key",
@@ -127,15 +126,8 @@ if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', KEYS[1],
 """
 """Say that a node has ended."""
 
-LIST_SCRIPT = b"""
--- room, seconds to live
-redis.call('ZADD', KEYS[1], 0, ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-"""
-"""Put a room among those of which a node writes something."""
-
-SCRIPTS = (CHANGE_SCRIPT, READ_SCRIPT, DROP_SCRIPT, BEAT_SCRIPT, LEAVE_SCRIPT, LIST_SCRIPT)
-CHANGE, READ, DROP, BEAT, LEAVE, LIST = map(sha, SCRIPTS)
+SCRIPTS = (CHANGE_SCRIPT, READ_SCRIPT, DROP_SCRIPT, BEAT_SCRIPT, LEAVE_SCRIPT)
+CHANGE, READ, DROP, BEAT, LEAVE = map(sha, SCRIPTS)
 """The names by which they are called, once they are loaded."""
 
 
