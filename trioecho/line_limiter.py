@@ -1,9 +1,9 @@
 """
-A limit on the log lines that strangers cause.
+A limit on the log lines that others cause.
 
 Anybody who can reach a server can make it log: a refused connection is a line, and a machine can be refused
 some thousand times a second. :func:`trioecho.log.log_event` is for what happens as often as the server's
-owner wants; a :class:`LineLimiter` for what happens as often as a stranger wants.
+owner wants; a :class:`LineLimiter` for what happens as often as a stranger wants, or a machine that fails.
 """
 
 from __future__ import annotations
@@ -20,39 +20,38 @@ __all__ = ["LINES_PER_SECOND", "LineLimiter"]
 LINES_PER_SECOND = 100
 """Enough to see what goes on, and some 20 KB a second of each kind at worst."""
 
-SECOND = 1.0
-"""How long one count is kept (seconds)."""
-
 
 class LineLimiter:
     """
-    Logs at most so many events of each kind a second, and then how many it left out.
+    Logs at most so many events of each kind in ``seconds``, and then how many it left out.
 
     A kind is an event's name, of which a program has a few. Use it inside trio, by whose clock it goes.
     """
 
-    def __init__(self, lines_per_second: int = LINES_PER_SECOND) -> None:
-        self._most = lines_per_second
+    def __init__(self, most: int = LINES_PER_SECOND, seconds: float = 1.0) -> None:
+        self._most = most
+        self._seconds = seconds
         self._lines: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
         self._ends = 0.0
         self._begun = trio.Event()
 
-    def log(self, level: int, event: str, **fields: object) -> None:
-        """Log ``event`` with its values, or count that it was left out."""
+    def log(self, level: int, event: str, **fields: object) -> bool:
+        """Log ``event`` with its values, or count that it was left out, and return ``False``."""
         if not logger.isEnabledFor(level):
-            return
+            return True
         now = trio.current_time()
         if now >= self._ends:
             self.flush()
             self._lines.clear()
-            self._ends = now + SECOND
+            self._ends = now + self._seconds
         if self._lines[event] < self._most:
             self._lines[event] += 1
             log_event(level, event, **fields)
-        else:
-            self._left_out[event] += 1
-            self._begun.set()
+            return True
+        self._left_out[event] += 1
+        self._begun.set()
+        return False
 
     def flush(self) -> None:
         """Log what was left out so far, as at the end of the server."""
@@ -62,7 +61,7 @@ class LineLimiter:
 
     async def run(self) -> None:
         """
-        Log what was left out at the end of each second, also if nothing of its kind ever happens again.
+        Log what was left out at the end of each time, also if nothing of its kind ever happens again.
 
         Runs until it is cancelled, and sleeps until something has been left out.
         """

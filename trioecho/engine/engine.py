@@ -28,7 +28,6 @@ from trioecho.engine.room_log import RoomLog
 from trioecho.engine.scripts import keys_of
 from trioecho.engine.troubles import Troubles
 from trioecho.engine_url import parse_engine_url
-from trioecho.log import log_event
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.log import LogFigures, LogReader
 from trioecho.rooms.place import new_epoch
@@ -164,6 +163,7 @@ class Engine:
         self._away_since = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
+            nursery.start_soon(self.troubles.run)
             if self.presences is not None:
                 nursery.start_soon(self.presences.run)
             pause = FIRST_PAUSE
@@ -204,7 +204,7 @@ class Engine:
         now = trio.current_time()
         away = 0.0 if self._away_since is None else now - self._away_since
         shared = {"never_shared": self.outgoing.never_shared} if self.alone else {}
-        log_event(logging.INFO, "engine-up", host=host, away=away, resent=resent, **shared)
+        self.troubles.lines.log(logging.INFO, "engine-up", host=host, away=away, resent=resent, **shared)
         self._away_since = None
         self.troubles.over()
         self.connects += 1
@@ -240,7 +240,7 @@ class Engine:
         """Do what the policy says, now that the engine has been away too long."""
         self.is_down = True
         policy = self._settings.when_engine_down
-        log_event(logging.ERROR, "engine-down", after=self.patience, when_engine_down=policy)
+        self.troubles.lines.log(logging.ERROR, "engine-down", after=self.patience, when_engine_down=policy)
         if policy == "local":
             self.alone = True
             for log in list(self.logs.values()):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from trioecho.log import log_event
+from trioecho.line_limiter import LineLimiter
 
 __all__ = ["Troubles"]
 
 MOST = 100
 """So many reasons for one absence are logged."""
+
+MOST_LINES, LINES_SECONDS = 20, 60.0
+"""So many lines of each kind are logged in a minute, however often the engine comes and goes."""
 
 
 class Troubles:
@@ -18,11 +21,13 @@ class Troubles:
 
     Attributes:
         now: why it is away; empty if it is not.
+        lines: what logs all about it, so many lines a minute.
 
     """
 
     def __init__(self) -> None:
         self.now = ""
+        self.lines = LineLimiter(MOST_LINES, LINES_SECONDS)
         self._told: set[str] = set()  # what the log has had since the engine was there
         self._policy: str | None = None
 
@@ -30,8 +35,8 @@ class Troubles:
         """Take notice that the engine is away; the log says why, once for each reason."""
         self.now = f"{host}: {why}"
         if self.now not in self._told and len(self._told) < MOST:
-            self._told.add(self.now)
-            log_event(logging.WARNING, "engine-lost", host=host, why=why)
+            if self.lines.log(logging.WARNING, "engine-lost", host=host, why=why):
+                self._told.add(self.now)
 
     def over(self) -> None:
         """Take notice that it is there again."""
@@ -41,5 +46,12 @@ class Troubles:
     def evicts(self, policy: str | None) -> None:
         """Take notice by which policy it evicts rooms, if it does; the log says so when that changes."""
         if policy is not None and policy != self._policy:
-            log_event(logging.WARNING, "engine-evicts", policy=policy)
+            self.lines.log(logging.WARNING, "engine-evicts", policy=policy)
         self._policy = policy
+
+    async def run(self) -> None:
+        """Log how many lines were left out each minute and at the end, until cancelled."""
+        try:
+            await self.lines.run()
+        finally:
+            self.lines.flush()
