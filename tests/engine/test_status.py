@@ -19,6 +19,7 @@ from helpers.raw_peer import joined
 from helpers.server import serving
 from helpers.server_process import running
 
+from trioecho import open_hub
 from trioecho.cli.top.engine_source import EngineSource
 from trioecho.cli.top.source import Away
 from trioecho.engine.answers import question_channel
@@ -56,6 +57,21 @@ async def test_all_servers_answer_and_shared_rooms_are_added_up(tmp_path: Path) 
         # Nothing is kept in the engine for it but the rooms' own.
         keys = engine.ask("KEYS", "*")
         assert not [key for key in keys if b"status" in key]
+
+
+async def test_servers_that_share_a_hub_are_one_with_the_clients_of_all(tmp_path: Path) -> None:
+    async with (
+        engine_server(tmp_path) as engine,
+        open_hub(engine=engine.url) as hub,
+        serving(hooks={"hub": hub}) as one,
+        joined(one.url, b"/room"),
+    ):
+        source = EngineSource(engine.url, "te1")
+        async with serving(hooks={"hub": hub}) as other, joined(other.url, b"/room"), joined(other.url):
+            while (await until(source, 1)).nodes[0].websocket != 3:  # noqa: ASYNC110 - only asking tells
+                await trio.sleep(0.01)
+        while (await until(source, 1)).nodes[0].websocket != 1:  # noqa: ASYNC110 - only asking tells
+            await trio.sleep(0.01)
 
 
 async def test_servers_of_another_prefix_or_with_it_off_are_not_asked(tmp_path: Path) -> None:

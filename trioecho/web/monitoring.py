@@ -36,7 +36,9 @@ def monitoring_pages(state: ServerState, nursery: trio.Nursery, *, names: bool) 
         status = ServerStatus(state)
         pages["/status"] = status_handler(status.get, state.compressing.gzips, names=names)
         if state.hub.logs is not None:
-            nursery.start_soon(state.hub.logs.answers.run, status.get_json)
+            # Of all servers that share the hub, one answers.
+            whole = ServerStatus(state, whole_hub=True)
+            nursery.start_soon(state.hub.logs.answers.run, whole.get_json)
     return {path: read_only(handler) for path, handler in pages.items()}
 
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import chain
+from typing import cast
 
 import trio
 
 from trioecho.rooms.place import new_epoch
+from trioecho.rooms.registry import Registry
 from trioecho.rooms.room import Room
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.session import Session
@@ -26,11 +31,16 @@ __all__ = ["ServerStatus"]
 
 
 class ServerStatus:
-    """The status of one server. What it costs does not grow with how often it is asked for."""
+    """
+    The status of one server. What it costs does not grow with how often it is asked for.
 
-    def __init__(self, state: ServerState) -> None:
+    With ``whole_hub`` the clients of all servers count that share its hub.
+    """
+
+    def __init__(self, state: ServerState, *, whole_hub: bool = False) -> None:
+        connections = _Connections(state.hub) if whole_hub else state.connections
         # Of an object of its own: what refers to itself would wait for the garbage collector.
-        self._kept = Kept(_Survey(state).take)
+        self._kept = Kept(_Survey(state, connections).take)
 
     async def get(self) -> Status:
         """Return it: as it is now, or of a large server a moment ago."""
@@ -41,11 +51,32 @@ class ServerStatus:
         return (await self.get()).to_json()
 
 
+class _Connections(AbstractSet[BaseConnection]):
+    """Those of all servers that share a hub, at any time."""
+
+    def __init__(self, hub: Registry) -> None:
+        self._hub = hub
+
+    @property
+    def _doors(self) -> list[AbstractSet[BaseConnection]]:
+        return cast(list[AbstractSet[BaseConnection]], self._hub.connections)  # no server has any others
+
+    def __contains__(self, connection: object) -> bool:
+        return any(connection in door for door in self._doors)
+
+    def __iter__(self) -> Iterator[BaseConnection]:
+        return chain.from_iterable(self._doors)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._doors))
+
+
 class _Survey:
     """How one server is asked for what its status says."""
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(self, state: ServerState, connections: AbstractSet[BaseConnection]) -> None:
         self._state = state
+        self._connections = connections
         self._node = new_epoch()
         self._host = socket.gethostname()
         self._began = trio.current_time()
@@ -53,7 +84,7 @@ class _Survey:
     async def take(self, slices: Slices) -> Status:
         """Work it out, in slices."""
         rooms = await self._largest_rooms(slices)
-        connections, behind = self._state.connections, Largest[BaseConnection](MOST_CLIENTS)
+        connections, behind = self._connections, Largest[BaseConnection](MOST_CLIENTS)
         totals = await totals_of(connections, slices, behind)
         clients = [client for client in behind.in_order() if client in connections]
         return Status(
