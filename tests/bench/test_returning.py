@@ -69,3 +69,16 @@ def test_the_window_waits_for_those_who_came_back() -> None:
     assert (place.stream.floor, place.stream.room) == (6, 6)
     place.track.arrived(6, 1, place.faults)
     assert place.stream.floor == 7
+
+
+def test_what_a_publisher_that_is_gone_did_not_send_is_not_lost() -> None:
+    """Ten messages were begun, but its connection took only four of them; it joined when six were begun."""
+    place = Place(joined=6)
+    place.stream.end(4)
+    assert place.hear() == {}
+
+
+def test_what_was_sent_before_a_publisher_left_is_missed_from_the_first_that_came() -> None:
+    place = Place(joined=6)
+    place.stream.end(5)
+    assert place.hear(2, 3) == {"lost": 1}

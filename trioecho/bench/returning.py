@@ -94,6 +94,6 @@ class ReturnedTrack(Track):
 
     def finish(self, faults: Faults) -> None:
         """No more will come."""
-        if self._earlier is not None and self._earlier < self._joined:
-            faults.lost += self._joined - self._earlier
+        if self._earlier is not None:
+            faults.lost += max(0, min(self._joined, self.stream.sent) - self._earlier)
         super().finish(faults)

@@ -103,6 +103,7 @@ class Track:
 
     def finish(self, faults: Faults) -> None:
         """No more will come: what is missing is lost."""
-        faults.lost += len(self.missing) + self.stream.sent - self.place
+        # A place is beyond what was sent if its publisher went while the kernel had not taken all of it.
+        faults.lost += len(self.missing) + max(0, self.stream.sent - self.place)
         self.missing.clear()
         self.stream.leave(self.follower)
