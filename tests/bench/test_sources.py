@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections import Counter
@@ -24,7 +25,7 @@ from trioecho.options import OptionError
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback is one address")
 
 
-def came_from(connections: int, *given: str, host: str = "127.0.0.1", **options: Any) -> Counter[str]:
+def came_from(connections: int, *given: str) -> Counter[str]:
     """Connect so often; returns from which addresses that was."""
     seen: Counter[str] = Counter()
 
@@ -32,8 +33,8 @@ def came_from(connections: int, *given: str, host: str = "127.0.0.1", **options:
         seen[client.remote_address[0]] += 1
 
     with relaying(process_request=look) as url:
-        plan = Plan(mode="connect", subscribers=connections, sources=parse_sources(given), **options)
-        Load(plan, Target.parse(url.replace("127.0.0.1", host))).run()
+        plan = Plan(mode="connect", subscribers=connections, sources=parse_sources(given))
+        Load(plan, Target.parse(url)).run()
     return seen
 
 
@@ -55,8 +56,8 @@ def test_one_address_is_enough_while_it_has_ports(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("192.0.2.1", "cannot connect from 192.0.2.1: Cannot assign requested address"),
-        ("::1", "no --source can reach ws://127.0.0.1:{port}, which is an address of another kind"),
+        ("192.0.2.1", "--source 192.0.2.1 cannot be used (Cannot assign requested address)"),
+        ("::1", "no --source is an address of its kind"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_one_sentence(given: str, sentence: str) -> None:
@@ -65,13 +66,61 @@ def test_an_address_that_cannot_be_used_is_one_sentence(given: str, sentence: st
         plan = Plan(mode="connect", subscribers=1, sources=parse_sources([given]))
         with pytest.raises(DialError) as failed:
             Load(plan, Target.parse(f"ws://127.0.0.1:{port}/")).run()
-    assert str(failed.value) == sentence.format(port=port)
+    assert str(failed.value) == f"cannot connect to ws://127.0.0.1:{port}: {sentence}"
+
+
+class WithoutPorts(socket.socket):
+    """One to whose IPv6 there is no port left: it would take all 28,000 to see that happen."""
+
+    def connect_ex(self, address: Any) -> int:
+        """Connect, if there is a port."""
+        return errno.EADDRNOTAVAIL if self.family == socket.AF_INET6 else super().connect_ex(address)
+
+
+@pytest.mark.parametrize("given", [["127.0.0.2"], ["::2", "127.0.0.2"], []], ids=["kind", "bind", "port"])
+def test_a_hosts_next_address_is_tried_where_no_way_leads_to_the_first(
+    monkeypatch: pytest.MonkeyPatch, given: list[str]
+) -> None:
+    def look_up(host: str, port: int, **_: object) -> list[Any]:
+        """The name server is not real: nobody has this name."""
+        return [(socket.AF_INET6, 0, 0, "", ("::1", port, 0, 0)), *found("127.0.0.1", port)]
+
+    found = socket.getaddrinfo
+    with relaying() as url:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        monkeypatch.setattr(socket, "socket", WithoutPorts)
+        target = Target.parse(url.replace("127.0.0.1", "nobody.invalid"))
+        load = Load(Plan(mode="connect", subscribers=2, sources=parse_sources(given)), target)
+        load.run()
+    assert not load.faults
+
+
+def test_where_all_of_a_hosts_addresses_fail_each_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(host: str, port: int, **_: object) -> list[Any]:
+        return [
+            *found("127.0.0.1", port),
+            *found("127.0.0.2", port),
+            (socket.AF_INET6, 0, 0, "", ("::1", port)),
+        ]
+
+    found = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "socket", WithoutPorts)
+    with socket.socket() as unused:
+        unused.bind(("", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(DialError) as failed:
+            Load(Plan(mode="connect", subscribers=1), Target.parse(f"ws://nobody.invalid:{port}/")).run()
+    assert str(failed.value) == (
+        f"cannot connect to ws://nobody.invalid:{port}: Connection refused;"
+        " no local port is left to connect from (--source adds addresses)"
+    )
 
 
 def test_a_server_on_a_unix_socket_is_reached_from_no_address(tmp_path: Path) -> None:
     with relaying(unix=tmp_path / "a.sock") as url:
         Load(Plan(mode="connect", subscribers=2), Target.parse(url)).run()
-        with pytest.raises(DialError, match="another kind"):
+        with pytest.raises(DialError, match="no --source is an address of its kind"):
             Load(Plan(mode="connect", subscribers=2, sources=("127.0.0.2",)), Target.parse(url)).run()
 
 

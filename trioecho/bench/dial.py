@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections import deque
@@ -38,15 +39,13 @@ class Route:
         Make a connection for this path, whose handshake waits for its first turn.
 
         Raises:
-            DialError: it can come from nowhere.
+            OSError: it can come from nowhere, or there can be no such socket.
 
         """
         try:
             source = self.sources.next(self.family, self.address)
         except LookupError:
-            raise DialError(
-                f"no --source can reach {self.target}, which is an address of another kind"
-            ) from None
+            raise OSError(errno.EAFNOSUPPORT, "no --source is an address of its kind") from None
         connection = socket.socket(self.family)
         return connection, shake_hands(
             connection, self.address, self.target, path, source=source, tickets=self.tickets
@@ -60,9 +59,10 @@ def find_route(
     Find out which of the host's addresses answers, by the first connection; returns both.
 
     Raises:
-        DialError: none does, or it is not a WebSocket server.
+        DialError: there is no way to any of them, or it is not a WebSocket server.
 
     """
+    problems: dict[str, None] = {}
     try:
         addresses = target.addresses()
     except OSError as error:
@@ -73,8 +73,8 @@ def find_route(
             [(_, made)] = dialler.run()
         if not isinstance(made, OSError):
             return route, _connected(made)
-        problem = made
-    raise DialError(f"cannot connect to {target}: {said(problem)}") from problem
+        problems[said(made)] = None
+    raise DialError(f"cannot connect to {target}: {'; '.join(problems)}")
 
 
 def _connected(made: Dialled | DialError) -> Dialled:

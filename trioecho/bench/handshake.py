@@ -87,13 +87,13 @@ def shake_hands(
         connection.setblocking(False)
         if source is not None:
             _bind(connection, source)
-        if connection.family != socket.AF_UNIX:
+        if not _is_unix(connection):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A Unix socket says at once what is wrong, and refuses a moment's rush with EAGAIN.
         while (problem := connection.connect_ex(address)) == errno.EAGAIN and _is_unix(connection):
             yield WRITE
         if problem in (errno.EADDRNOTAVAIL, errno.EAGAIN):
-            raise DialError(f"no local port is left to connect to {target} from; --source adds addresses")
+            raise OSError(problem, "no local port is left to connect from (--source adds addresses)")
         if problem not in (0, errno.EINPROGRESS):
             raise OSError(problem, os.strerror(problem))
         yield WRITE
@@ -138,7 +138,7 @@ def _bind(connection: socket.socket, source: str) -> None:
     try:
         connection.bind((source, 0))
     except OSError as error:
-        raise DialError(f"cannot connect from {source}: {said(error)}") from error
+        raise OSError(error.errno, f"--source {source} cannot be used ({said(error)})") from error
 
 
 def _until_done(operation: Callable[[], T]) -> Generator[int, None, T]:
