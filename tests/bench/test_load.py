@@ -301,6 +301,12 @@ def test_answers_to_pings_that_a_server_does_not_read_are_bounded(monkeypatch: p
     assert MAX_CONTROLS <= max(waiting) < MAX_CONTROLS + 300
 
 
+def test_it_works_where_there_are_no_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with relaying() as url:
+        monkeypatch.delattr(socket, "AF_UNIX")
+        assert run(url).problems == []
+
+
 def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial, "TIMEOUT", 0.3)
     began = time.monotonic()

@@ -53,6 +53,13 @@ def test_one_address_is_enough_while_it_has_ports(monkeypatch: pytest.MonkeyPatc
     assert came_from(20) == {"127.0.0.1": 7, "127.0.0.2": 7, "127.0.0.3": 6}
 
 
+def test_where_the_ports_cannot_be_counted_the_system_chooses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sources, "LOCAL_PORTS", tmp_path / "hidden")
+    assert came_from(3) == {"127.0.0.1": 3}
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -101,8 +101,7 @@ class Loop:
                 if pace.next_due < NEVER and pace.next_due <= perf_counter_ns():
                     self._send_due()
             self._send_due()
-            if self.background is not None:
-                self._eager = self.background()
+            self._eager = self.background is not None and self.background()
             if pause := pace.pause():
                 time.sleep(pause)
 
