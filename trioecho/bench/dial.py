@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trioecho.bench.handshake import WRITE, DialError, Dialled, Handshake, Tickets, said, shake_hands
+from trioecho.bench.handshake import LATER, WRITE, DialError, Dialled, Handshake, Tickets, said, shake_hands
 from trioecho.bench.poll import best_poll
 from trioecho.bench.sources import Sources
 from trioecho.bench.target import Target
@@ -19,6 +19,9 @@ __all__ = ["Dialler", "Route", "find_route"]
 
 TIMEOUT = 20.0
 """Seconds that one handshake may take until it is given up."""
+
+REST = 0.005
+"""Seconds until a connection that a Unix socket's full queue refused is tried again, if nothing happens."""
 
 A_FEW = 16
 """So many go on between two looks at the clock."""
@@ -110,6 +113,8 @@ class Dialler:
         self._at_once = at_once
         self._poll = best_poll()
         self._under_way: dict[int, _Dial] = {}
+        self._refused: deque[int] = deque()
+        """Who has to try again: no event says when a queue has room."""
         self._made: deque[Made] = deque()
         self._begun_all = False
 
@@ -167,14 +172,25 @@ class Dialler:
             return
         # The oldest comes first: a server that sends its answer byte by byte gains nothing by it.
         oldest = next(iter(self._under_way.values())).deadline - time.monotonic()
-        wait = 0.0 if self._made else max(0.0, min(wait, oldest))
+        wait = 0.0 if self._made else max(0.0, min(wait, oldest, REST if self._refused else wait))
         while ready := self._poll.wait(wait, A_FEW):
             for number, _ in ready:
                 self._advance(number)
             wait = 0.0
             if not self._under_way or time.monotonic() >= until:
                 break
+        self._try_again(until)
         self._expire()
+
+    def _try_again(self, until: float) -> None:
+        """Let those in again whom a full queue has refused, as far as it has room."""
+        while self._refused and time.monotonic() < until:
+            number = self._refused.popleft()
+            dial = self._under_way.get(number)
+            if dial and dial.awaited == LATER:
+                self._advance(number)
+                if self._refused and self._refused[-1] == number:
+                    return
 
     def _begin(self, place: int, path: str) -> None:
         try:
@@ -184,8 +200,14 @@ class Dialler:
             self._made.append((place, error))
             return
         # Kept by number: the TLS layer puts another object over the same descriptor.
-        self._poll.watch(connection.fileno(), writing=awaited == WRITE)
         self._under_way[connection.fileno()] = _Dial(place, handshake, time.monotonic() + TIMEOUT, awaited)
+        self._await(connection.fileno(), awaited)
+
+    def _await(self, number: int, awaited: int) -> None:
+        if awaited == LATER:
+            self._refused.append(number)
+        else:
+            self._poll.watch(number, writing=awaited == WRITE)
 
     def _advance(self, number: int) -> None:
         dial = self._under_way[number]
@@ -197,9 +219,9 @@ class Dialler:
         except (DialError, OSError) as error:
             result = error
         else:
-            if awaited != dial.awaited:
+            if awaited != dial.awaited or awaited == LATER:
                 dial.awaited = awaited
-                self._poll.watch(number, writing=awaited == WRITE)
+                self._await(number, awaited)
             return
         self._forget(number)
         self._made.append((dial.place, result))
@@ -216,5 +238,5 @@ class Dialler:
             self._made.append((dial.place, DialError(problem)))
 
     def _forget(self, number: int) -> None:
-        self._poll.forget(number)
-        del self._under_way[number]
+        if self._under_way.pop(number).awaited != LATER:
+            self._poll.forget(number)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from trioecho.bench.target import Target
 from trioecho.protocol.deflate_answer import BadAnswer, keeps_past
 
-__all__ = ["WRITE", "DialError", "Dialled", "Handshake", "Tickets", "said", "shake_hands"]
+__all__ = ["LATER", "WRITE", "DialError", "Dialled", "Handshake", "Tickets", "said", "shake_hands"]
 
 MAX_HEAD = 2**14
 """The longest answer that is read before its end must have come (16 KiB, what most servers allow)."""
@@ -30,8 +30,8 @@ Linux: bind an address now and choose its port when connecting, when it need be 
 (``socket`` has the name since Python 3.12.)
 """
 
-READ, WRITE = 1, 2
-"""What a handshake may wait for."""
+READ, WRITE, LATER = 1, 2, 3
+"""What a handshake may wait for; for ``LATER`` no event comes, it has to try again."""
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ Dialled = tuple[socket.socket, bytes, bool | None]
 earlier ones (``None``: there are none)."""
 
 Handshake = Generator[int, None, Dialled]
-"""Yields which of ``READ`` and ``WRITE`` it waits for; returns the connection."""
+"""Yields which of ``READ``, ``WRITE`` and ``LATER`` it waits for; returns the connection."""
 
 
 class DialError(Exception):
@@ -91,7 +91,7 @@ def shake_hands(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A Unix socket says at once what is wrong, and refuses a moment's rush with EAGAIN.
         while (problem := connection.connect_ex(address)) == errno.EAGAIN and _is_unix(connection):
-            yield WRITE
+            yield LATER
         if problem in (errno.EADDRNOTAVAIL, errno.EAGAIN):
             raise OSError(problem, "no local port is left to connect from (--source adds addresses)")
         if problem not in (0, errno.EINPROGRESS):
