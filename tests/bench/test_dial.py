@@ -49,5 +49,5 @@ def test_a_queue_that_has_room_again_is_joined(tmp_path: Path) -> None:
             listener.accept()[0].close()
             dialler.step()
         made = [*dialler.run(), *dialler.taken()]
-    assert [number for number, _ in made] == [0, 1]
+    assert {number for number, _ in made} == {0, 1}
     assert not any("left a handshake waiting" in str(result) for _, result in made)
