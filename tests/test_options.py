@@ -89,6 +89,7 @@ CHOICES = {
     "to": ["others", "everyone", "sender"],
     "over_rate": ["slow", "disconnect"],
     "when_engine_down": ["local", "wait"],
+    "order": ["room", "node"],
     "when_slow": ["wait", "disconnect", "drop-oldest", "drop-newest"],
 }
 
@@ -312,6 +313,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "history_total": 64 * 2**20,
         "engine": None,
         "engine_prefix": "te1",
+        "order": "room",
         "engine_patience": 5.0,
         "when_engine_down": "local",
         "when_slow": "wait",

@@ -28,6 +28,7 @@ __all__ = [
     "Excerpt",
     "Excluding",
     "Origin",
+    "Reach",
     "Runs",
     "as_events",
     "as_gzip_events",
@@ -62,6 +63,16 @@ class Origin(Enum):
     FANNED_OUT = "fanned out"
     """Its recipients are known, so its origin no longer matters. What waits for a slow client must not keep
     the one who sent it in memory."""
+
+
+class Reach(Enum):
+    """Whom of those who are to get it a batch reaches, in a room that says the same in two orders."""
+
+    EARLY = "early"
+    """Those who need no places, at once."""
+
+    LATE = "late"
+    """All others, when it has its place in the log."""
 
 
 class Excluding:
@@ -100,6 +111,7 @@ class Batch:
         "epoch",
         "frames",
         "offset",
+        "reach",
         "runs",
         "size",
         "source",
@@ -107,6 +119,7 @@ class Batch:
     )
 
     sources: Sequence[Any]  # where its messages come from; there only if a subscription asks for that
+    reach: Reach  # there only if it does not reach everybody
 
     def __init__(self, source: object, frames: bytes, count: int) -> None:
         self.source = source

@@ -34,7 +34,7 @@ from trioecho.rooms.occupant import Occupant
 from trioecho.rooms.outbox import Outbox
 from trioecho.rooms.patience import Patience
 from trioecho.rooms.presence import Presence
-from trioecho.rooms.recipients import is_for_everybody, recipients_of
+from trioecho.rooms.recipients import Recipients, is_for_everybody, recipients_of
 from trioecho.rooms.slow_history import SlowHistory
 from trioecho.settings import Settings
 
@@ -238,13 +238,13 @@ class Room:
         started = perf_counter()
         held = await self._fan_out()
         took = perf_counter() - started
-        self._last_cost = took if self._count(took) > 1 else 0.0
+        self._last_cost = took if self._count(self._taken, took) > 1 else 0.0
         return held
 
-    def _count(self, took: float) -> int:
+    def _count(self, fanned_out: list[Batch], took: float) -> int:
         """Count what has been fanned out, and return how many messages that were."""
         messages = size = 0
-        for batch in self._taken:
+        for batch in fanned_out:
             messages += batch.count
             size += batch.size
         self.messages += messages
@@ -255,9 +255,15 @@ class Room:
 
     async def _fan_out(self) -> dict[Outbox, Batch]:
         """Give everybody what is theirs; return those who are full, each with what it still has to get."""
+        recipients = self._remember(self._taken)
+        for batch in self._taken:
+            batch.source = Origin.FANNED_OUT
+        return await fan_out(recipients, self.members, self._encodings, self._counters, self.compression)
+
+    def _remember(self, taken: list[Batch]) -> Recipients:
+        """Decide who gets what of what was taken, and give it its place in the room."""
         headed = as_headed in self._encodings
-        decide = recipients_without if self.excluding else recipients_of
-        everybody, senders = recipients = decide(self._taken, self._settings.to, headed=headed)
+        everybody, senders = recipients = self._decide(taken, headed=headed)
         if everybody is not None:
             self.history.add(everybody)
             if headed:
@@ -265,7 +271,10 @@ class Room:
                     if theirs is not None:
                         theirs.epoch, theirs.offset = everybody.epoch, everybody.offset
             if self.sourced:
-                everybody.sources = sources_of(self._taken, self._settings.to)
-        for batch in self._taken:
-            batch.source = Origin.FANNED_OUT
-        return await fan_out(recipients, self.members, self._encodings, self._counters, self.compression)
+                everybody.sources = sources_of(taken, self._settings.to)
+        return recipients
+
+    def _decide(self, taken: list[Batch], *, headed: bool) -> Recipients:
+        """Decide who gets what of what was taken."""
+        decide = recipients_without if self.excluding else recipients_of
+        return decide(taken, self._settings.to, headed=headed)

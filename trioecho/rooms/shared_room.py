@@ -18,69 +18,24 @@ import trio
 
 from trioecho.counters import Counters
 from trioecho.memory import Memory
-from trioecho.rooms.batch import Batch, Origin
+from trioecho.rooms.batch import Batch, Origin, Reach
 from trioecho.rooms.bounds import INBOX_BYTES
 from trioecho.rooms.compression import Compressor
+from trioecho.rooms.fan_out import fan_out
 from trioecho.rooms.history import History
-from trioecho.rooms.inbox import Inbox
 from trioecho.rooms.log import Jump, Logs, Remembered
+from trioecho.rooms.node_order import NodeOrder, early, of_reach
 from trioecho.rooms.notice import Notice
 from trioecho.rooms.occupant import Occupant
 from trioecho.rooms.outbox import Outbox, State
 from trioecho.rooms.place import Place
 from trioecho.rooms.recipients import is_for_everybody
 from trioecho.rooms.room import Room
+from trioecho.rooms.shared_inbox import SharedInbox
 from trioecho.rooms.slow_history import SlowHistory
 from trioecho.settings import Settings
 
 __all__ = ["SharedRoom"]
-
-
-class SharedInbox(Inbox):
-    """An inbox that never makes its log wait, and gives what is no message apart from messages."""
-
-    def __init__(self, limit: int, memory: Memory | None = None) -> None:
-        super().__init__(limit, memory)
-        self._taken = self._apart = False
-
-    @property
-    def has_space(self) -> bool:
-        """Whether at most half of it is full."""
-        return self._bytes <= self._limit // 2
-
-    @property
-    def asleep(self) -> bool:
-        """Never: only the broadcaster knows where in the log a batch has its place."""
-        return False
-
-    def offer(self, batch: Batch) -> bool:
-        """Put a batch in, whatever waits, and return whether there is space for another."""
-        if self._closed:
-            return False
-        if self._memory is not None and self._bytes >= self._much:
-            batch.hold(self._memory)
-        self._batches.append(batch)
-        self._bytes += batch.cost
-        self._arrived += 1
-        if self._sleeper is not None:
-            trio.lowlevel.reschedule(self._sleeper)
-            self._sleeper = None
-        return self._bytes < self._limit
-
-    async def wait(self) -> None:
-        """Wait until there is a batch, with which the next fan-out begins."""
-        self._taken = False
-        await super().wait()
-
-    def take(self) -> Batch | None:
-        """Take the oldest batch, if it can go out with those taken since :meth:`wait`."""
-        if not self._batches:
-            return None
-        apart = self._batches[0].source is Origin.KNOWN
-        if self._taken and (apart or self._apart):
-            return None
-        self._taken, self._apart = True, apart
-        return super().take()
 
 
 class SharedRoom(Room):
@@ -117,11 +72,14 @@ class SharedRoom(Room):
         self._when_open: list[Callable[[], None]] = []
         self._log = logs.open(self)
         self._has_ended = False
+        self._node_order = NodeOrder() if settings.order == "node" else None
         if logs.presences is not None:
             self.shared_presence = logs.presences.open(name)
 
     def add(self, member: Occupant) -> None:
         """Let ``member`` in, and the other servers know."""
+        if self._node_order is not None:
+            self._node_order.add(member, from_past=member in self.coming)
         super().add(member)
         if self.shared_presence is not None:
             self.shared_presence.came(member)
@@ -130,19 +88,32 @@ class SharedRoom(Room):
         """Let ``member`` go, and the other servers know; harmless if it is not there."""
         if self.shared_presence is not None and member in self.members:
             self.shared_presence.left(member)
+        if self._node_order is not None:
+            self._node_order.remove(member)
         super().remove(member)
 
     async def publish(self, batch: Batch) -> bool:
         """Hand over a batch, as in any room; it is fanned out when the log brings it back."""
         if self._draining or not is_for_everybody(batch, self._settings.to):
             return await super().publish(batch)
-        return await self._log.append(batch)
+        if not await self._log.append(batch):
+            return False
+        self._say_early(batch)
+        return True
 
     def publish_nowait(self, batch: Batch) -> bool:
         """Do as :meth:`publish`, without waiting; raises ``trio.WouldBlock`` if that takes waiting."""
         if self._draining or not is_for_everybody(batch, self._settings.to):
             return super().publish_nowait(batch)
-        return self._log.append_nowait(batch)
+        if not self._log.append_nowait(batch):
+            return False
+        self._say_early(batch)
+        return True
+
+    def _say_early(self, batch: Batch) -> None:
+        """Give a batch that the log has taken to those who need not wait for its place."""
+        if self._node_order is not None:
+            self._inbox.offer(early(batch))
 
     @property
     def idle(self) -> bool:
@@ -226,8 +197,12 @@ class SharedRoom(Room):
 
     # The fan-out.
 
-    def _count(self, took: float) -> int:
-        return 0 if self._taken[0].source is Origin.KNOWN else super()._count(took)
+    def _count(self, fanned_out: list[Batch], took: float) -> int:
+        if fanned_out[0].source is Origin.KNOWN:
+            return 0
+        if self._node_order is not None:
+            fanned_out = of_reach(fanned_out, Reach.EARLY)  # or what is said here would count twice
+        return super()._count(fanned_out, took)
 
     async def _fan_out(self) -> dict[Outbox, Batch]:
         first = self._taken[0]
@@ -236,10 +211,25 @@ class SharedRoom(Room):
             self._jump(first)
         elif first.source is Origin.KNOWN:
             self.history.add(first)
+        elif self._node_order is not None:
+            held = await self._fan_out_twice(self._node_order)
         else:
             held = await super()._fan_out()
         if self._inbox.has_space:
             self._log.on_space()
+        return held
+
+    async def _fan_out_twice(self, order: NodeOrder) -> dict[Outbox, Batch]:
+        """Fan out what was taken to those who depend on places, and apart from it to those who don't."""
+        soon, late = of_reach(self._taken, Reach.EARLY), of_reach(self._taken, Reach.LATE)
+        # All is decided before the first fan-out, which takes time: who comes meanwhile has a past.
+        others, placed, encodings = order.others(self.members), dict(order.placed), order.encodings()
+        theirs, remembered = self._decide(soon, headed=False), self._remember(late)
+        for batch in self._taken:
+            batch.source = Origin.FANNED_OUT
+        held = await fan_out(theirs, others, {None}, self._counters, self.compression)
+        if placed:
+            held |= await fan_out(remembered, placed, encodings, self._counters, self.compression)
         return held
 
     def _jump(self, jump: Jump) -> None:

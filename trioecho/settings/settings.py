@@ -16,7 +16,7 @@ from trioecho.settings.history import History
 from trioecho.settings.lifetime import Lifetime
 from trioecho.settings.limits import Limits
 from trioecho.settings.relaying import Audience, Relaying
-from trioecho.settings.sharing import Sharing, WhenEngineDown
+from trioecho.settings.sharing import Order, Sharing, WhenEngineDown
 from trioecho.settings.slow_clients import SlowClients, WhenSlow
 from trioecho.settings.transport import Transport
 from trioecho.settings.web import Web
@@ -72,6 +72,7 @@ class HubOptions(TypedDict, total=False):
     history_total: int
     engine: str | None
     engine_prefix: str
+    order: Order
     engine_patience: float
     when_engine_down: WhenEngineDown
     presence: bool

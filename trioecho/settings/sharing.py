@@ -10,8 +10,9 @@ from trioecho.engine_url import EngineOption
 from trioecho.option_kinds import Choice, Seconds, Text
 from trioecho.options import Group, OptionError
 
-__all__ = ["Sharing", "WhenEngineDown"]
+__all__ = ["Order", "Sharing", "WhenEngineDown"]
 
+Order = Literal["room", "node"]
 WhenEngineDown = Literal["local", "wait"]
 
 
@@ -49,6 +50,25 @@ class Sharing(Group):
         Text("What the engine's keys and channels begin with: services that share one need different ones."),
     ] = "te1"
     """What the names of keys and channels begin with, for several services that share one engine."""
+
+    order: Annotated[
+        Order,
+        Choice(
+            "In which order messages go out, with an engine. room: everybody gets them in one order, from"
+            " the engine; node: a server's own clients get at once what is said there, so each server has"
+            " an order of its own.",
+            "ORDER",
+            of=Order,
+        ),
+    ] = "room"
+    """
+    In which order the messages of a shared room go out. ``room``: in one, for everybody on all servers, so
+    what is said goes through the engine before anybody gets it. ``node``: what is said on a server goes to
+    its own WebSocket clients at once, whether the engine is there or not. Each sender's messages stay in
+    order, but those of different senders may come in another order on another server. Whoever depends on
+    places still gets everything in the room's one order: subscriptions, events, clients that speak
+    ``trioecho.v1`` or began in the past, and with ``tell_missed`` everybody.
+    """
 
     engine_patience: Annotated[
         float, Seconds("How long messages wait for an engine that is away before --when-engine-down counts.")
