@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 
 from trioecho.bench.dial import Dialler, find_route
@@ -34,26 +33,26 @@ class SpreadLoad(Load):
         self._targets = targets
         self._watched = watched
 
-    def _connect(self) -> None:
+    def _connect(self, seats: Sequence[Seat]) -> None:
         """Connect each seat to its server."""
-        began, plan, servers = time.perf_counter(), self.plan, len(self._targets)
+        plan, servers = self.plan, len(self._targets)
         mine: list[list[Seat]] = [[] for _ in self._targets]
-        for number, seat in enumerate(self._seats()):
+        for number, seat in enumerate(seats):
             # After one round over the rooms, subscribers are a server further.
             further = 0 if number >= plan.subscribers else number // plan.rooms + 1
             mine[(seat.room + further) % servers].append(seat)
-        for target, seats in zip(self._targets, mine, strict=True):
-            if not seats:
+        for target, its in zip(self._targets, mine, strict=True):
+            if not its:
                 continue
-            first, *rest = (target.room(seat.room, plan.rooms) for seat in seats)
+            first, *rest = (target.room(seat.room, plan.rooms) for seat in its)
             route, dialled = find_route(target, first, Sources((), plan.connections))
-            self._take(seats[0], dialled, {})
+            self._take(its[0], dialled, {})
             with Dialler(route, rest, at_once=plan.at_once) as dialler:
                 for number, made in dialler.run():
                     if isinstance(made, Exception):
                         raise made
-                    self._take(seats[number + 1], made, {})
-        self.connecting = time.perf_counter() - began
+                    self._take(its[number + 1], made, {})
+        self._sample("made")
         print(CONNECTED, flush=True)
         sys.stdin.readline()  # until all other load generators are connected, too
 

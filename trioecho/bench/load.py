@@ -78,15 +78,16 @@ class Load:
         self.latency = Latency()
         self.streams: list[Stream] = []
         self.samples: dict[str, Sample] = {}
-        """By moment: ``start``, ``connected``, ``begin`` and ``end`` of the measurement."""
+        """
+        By moment: ``start`` of connecting, all ``made``, and ``connected`` when the server has settled;
+        ``begin`` and ``end`` of the measurement.
+        """
         self.stalled = ""
         """How the server stopped delivering, as the end of a sentence; empty if it did not."""
         self.overdue = 0
         """Messages that were due and could not even be sent: the server was that far behind."""
         self.unanswered = 0
         """Closing handshakes that the server did not answer in time."""
-        self.connecting = 0.0
-        """Seconds that all the handshakes took together."""
         self.tell: Callable[[str], None] = lambda phase: None
         """Called some times a second with the name of the phase: for a display of progress."""
         self.tickets = Tickets() if plan.resume else None
@@ -95,6 +96,11 @@ class Load:
         self._loop = Loop(self.faults, self._opened)
         self._seen = -1
         self._progress = 0
+
+    @property
+    def connecting(self) -> float:
+        """Seconds from the first handshake's beginning to the last one's end."""
+        return self.samples["made"].wall - self.samples["start"].wall
 
     @property
     def connected(self) -> int:
@@ -116,8 +122,9 @@ class Load:
 
         """
         try:
+            seats = list(self._seats())
             self._sample("start")
-            self._connect()
+            self._connect(seats)
             if self.plan.pid is not None:
                 self._turn("settling", SETTLE)
             self._sample("connected")
@@ -132,7 +139,7 @@ class Load:
             self._loop.close()
 
     def _seats(self) -> Iterator[Seat]:
-        """Whom to connect, in this order."""
+        """Whom to connect, in this order; makes the streams and their messages."""
         plan = self.plan
         per_room = plan.publishers if plan.sends else 0
         self.streams = [self._stream(number) for number in range(plan.rooms * per_room)]
@@ -143,14 +150,12 @@ class Load:
         for number, stream in enumerate(self.streams):
             yield Seat(number // per_room, stream)
 
-    def _connect(self) -> None:
-        seats = list(self._seats())
+    def _connect(self, seats: Sequence[Seat]) -> None:
         first, *rest = (self.target.room(seat.room, self.plan.rooms) for seat in seats)
         sources = Sources(self.plan.sources, self.plan.connections)
         self._route, dialled = find_route(self.target, first, sources, self.tickets)
         points: dict[tuple[int, bool], Point] = {}
         self._take(seats[0], dialled, points)
-        self.connecting = time.perf_counter() - self.samples["start"].wall
         with Dialler(self._route, rest, at_once=self.plan.at_once) as dialler:
 
             def advance() -> bool:
@@ -162,11 +167,14 @@ class Load:
                         problem = f"{self.target} took some connections, then one failed: {said(made)}"
                         raise DialError(problem) from made
                     self._take(seats[number + 1], made, points)
-                    self.connecting = time.perf_counter() - self.samples["start"].wall
+                if dialler.finished and "made" not in self.samples:  # before the loop notices it
+                    self._sample("made")
                 return dialler.eager
 
             if rest:
                 self._beside("connecting", dialler, advance, lambda: dialler.finished)
+        if "made" not in self.samples:
+            self._sample("made")
 
     def _beside(
         self, phase: str, dialler: Dialler, advance: Callable[[], bool], finished: Callable[[], bool]

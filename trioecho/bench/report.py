@@ -155,16 +155,15 @@ class Report:
 
     def _connecting(self) -> tuple[float, float]:
         """Return the shares of a core that both sides used while they made connections."""
-        samples, seconds = self._load.samples, self._load.connecting
-        return self._shares(samples["start"], samples["connected"], seconds)
+        return self._shares(self._load.samples["start"], self._load.samples["made"])
 
     def _storming(self, load: StormLoad) -> tuple[float, float]:
         back = load.samples.get("back", self._end)
-        return self._shares(self._end, back, back.wall - self._end.wall)
+        return self._shares(self._end, back)
 
     @staticmethod
-    def _shares(first: Sample, last: Sample, seconds: float) -> tuple[float, float]:
-        if not seconds:
+    def _shares(first: Sample, last: Sample) -> tuple[float, float]:
+        if not (seconds := last.wall - first.wall):
             return 0.0, 0.0
         return (last.own_cpu - first.own_cpu) / seconds, (last.server_cpu - first.server_cpu) / seconds
 

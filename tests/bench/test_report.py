@@ -1,0 +1,48 @@
+"""What a report says of a run: figures of the span that they are named after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+import pytest
+from helpers.bench_relays import relaying
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request
+
+from trioecho.bench import load as load_module
+from trioecho.bench.load import Load
+from trioecho.bench.messages import Messages
+from trioecho.bench.plan import Plan
+from trioecho.bench.report import Report
+from trioecho.bench.target import Target
+
+
+def burn(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_only_what_is_used_while_connecting_counts_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are made before, and the server may settle after it: neither is connecting."""
+
+    def made_slowly(*arguments: Any, **options: Any) -> Messages:
+        burn(1.0)
+        return Messages(*arguments, **options)
+
+    async def wait(client: ServerConnection, request: Request) -> None:
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(load_module, "Messages", made_slowly)
+    plan = Plan(mode="paced", subscribers=1, duration=0.1, warmup=0, pid=os.getpid())
+    with relaying(process_request=wait) as url:
+        load = Load(plan, Target.parse(url))
+        load.tell = lambda phase: burn(0.04) if phase == "settling" else None
+        load.run()
+    figures = Report(load).figures()
+    for side in "load", "server":
+        assert figures[side]["busy_connecting"] * load.connecting < 0.4
+    assert figures["connections_per_second"] * load.connecting == pytest.approx(2)
