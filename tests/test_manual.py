@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_sentence() -> None:
     with open("/dev/full", "wb") as full:
         done = run(capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr == b"trioecho: standard output cannot be written: No space left on device\n"
+    assert done.stderr == b"trioecho: standard output cannot be written: no space left on device\n"
 
 
 def test_the_shell_completes_the_pages_names() -> None:

@@ -94,7 +94,7 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
         ),
         (["--size", "3"], "--size must be a whole number from 16 to 16777216, not 3"),
         (["--subscribers", "5", "--rooms", "2"], "--subscribers must divide evenly over 2 rooms"),
-        (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: No such file"),
+        (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: no such file"),
         (["wss://127.0.0.1/", "--cacert", __file__], f"--cacert {__file__} holds no certificate that can be"),
         (["--size", "1MB"], "--size '1MB' is not a size"),
         (["--subscribers", "many"], "--subscribers 'many' is not a whole number"),
@@ -102,7 +102,7 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
         (["--mode", "gentle"], "--mode 'gentle' is not one of 'flood', 'paced'"),
         (
             ["--lines", "/nowhere"],
-            "--lines /nowhere cannot be read: No such file or directory",
+            "--lines /nowhere cannot be read: no such file or directory",
         ),
         (
             ["--storm", "--mode", "connect"],
@@ -137,7 +137,7 @@ def test_a_refused_connection_is_one_sentence(run: Call) -> None:
         assert run(f"ws://127.0.0.1:{port}/") == (
             1,
             "",
-            f"trioecho: cannot connect to ws://127.0.0.1:{port}: Connection refused\n",
+            f"trioecho: cannot connect to ws://127.0.0.1:{port}: connection refused\n",
         )
 
 
@@ -145,7 +145,7 @@ def test_no_unix_socket_and_no_such_name_are_one_sentence(run: Call) -> None:
     assert run("ws+unix:/no/such.sock:/") == (
         1,
         "",
-        "trioecho: cannot connect to ws+unix:/no/such.sock: No such file or directory\n",
+        "trioecho: cannot connect to ws+unix:/no/such.sock: no such file or directory\n",
     )
     assert run("ws://nothing.invalid/") == (1, "", "trioecho: the name nothing.invalid is not known\n")
 
@@ -192,4 +192,4 @@ def test_too_many_connections_for_this_machine_is_one_sentence(
 
 def test_a_process_that_is_not_there_is_one_sentence(run: Call) -> None:
     code, _, err = run("--pid", "4194305")
-    assert (code, err) == (1, "trioecho: process 4194305 cannot be looked at: No such file or directory\n")
+    assert (code, err) == (1, "trioecho: process 4194305 cannot be looked at: no such file or directory\n")

@@ -57,6 +57,24 @@ def test_one_sentence(arguments: str, sentence: str) -> None:
     assert run_here(*arguments.split()) == (2, b"", f"trioecho: {sentence}\n")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "serve --token-file /nowhere",
+        "serve --engine-file /nowhere",
+        "serve --tls-cert /nowhere",
+        "listen wss://127.0.0.1/ --token-file /nowhere",
+        "listen wss://127.0.0.1/ --cacert /nowhere",
+        "top --json http://127.0.0.1/ --token-file /nowhere",
+        "bench ws://127.0.0.1/ --lines /nowhere",
+        "bench wss://127.0.0.1/ --cacert /nowhere",
+    ],
+)
+def test_a_file_that_is_not_there_is_said_in_the_same_words_everywhere(arguments: str) -> None:
+    code, _, said = run_here(*arguments.split())
+    assert code in (1, 2) and "/nowhere" in said and "no such file or directory\n" in said.replace("; ", "\n")
+
+
 def test_what_was_given_by_a_variable_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIOECHO_PORT", "abc")
     assert run_here("serve") == (2, b"", "trioecho: TRIOECHO_PORT 'abc' is not a whole number\n")

@@ -95,7 +95,7 @@ async def test_plain_and_tls_mixed_up(secure: Secure) -> None:
 @pytest.mark.parametrize(
     ("connecting", "problem"),
     [
-        (Connecting(cacert=Path("/no/such")), "--cacert /no/such cannot be read: No such file or directory"),
+        (Connecting(cacert=Path("/no/such")), "--cacert /no/such cannot be read: no such file or directory"),
         (Connecting(cacert=Path(__file__)), "holds no certificate"),
         (Connecting(cert=Path(__file__)), "holds no certificate"),
         (Connecting(key=Path(__file__)), "--key needs --cert"),

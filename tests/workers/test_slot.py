@@ -79,7 +79,7 @@ async def test_a_worker_that_cannot_be_started_again_just_now_is_tried_later(tmp
         with without_files():
             os.kill(first, signal.SIGKILL)
             failed = await slot.log.event("worker-not-started")
-            assert failed["reason"] == "Too many open files" and failed["again_in"] == 1.0
+            assert failed["reason"] == "too many open files" and failed["again_in"] == 1.0
         while slot.pid == first:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
@@ -89,7 +89,7 @@ async def test_a_worker_that_cannot_be_replaced_just_now_stays(tmp_path: Path) -
         first = slot.pid
         with without_files():
             await slot.replace()
-        assert slot.log.find("worker-not-replaced", reason="Too many open files")
+        assert slot.log.find("worker-not-replaced", reason="too many open files")
         assert slot.pid == first
         await slot.replace()
         assert slot.pid != first
@@ -101,7 +101,7 @@ async def test_a_command_that_cannot_be_run_is_a_failure_with_one_line(tmp_path:
         slot = Slot(0, [str(tmp_path / "none")], [], metrics, [], {})
         with pytest.raises(WorkerFailed):
             await slot.run()
-    assert [entry["reason"] for entry in log.find("worker-not-started")] == ["No such file or directory"]
+    assert [entry["reason"] for entry in log.find("worker-not-started")] == ["no such file or directory"]
 
 
 async def test_who_is_told_to_end_in_a_pause_starts_no_worker(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["SourceFile"]
 
@@ -48,7 +49,7 @@ class SourceFile:
                 ordinary = stat.S_ISREG(status.st_mode)
                 content = file.read(self._max_bytes + 1) if ordinary else b""
         except OSError as error:
-            raise self.error(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+            raise self.error(f"cannot be read: {reason_of(error)}") from None
         if not ordinary:
             raise self.error("is not an ordinary file")
         if len(content) > self._max_bytes:

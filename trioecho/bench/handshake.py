@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from trioecho.bench.target import Target
 from trioecho.protocol.deflate_answer import BadAnswer, keeps_past
+from trioecho.system_errors import reason_of
 
 __all__ = ["LATER", "WRITE", "DialError", "Dialled", "Handshake", "Tickets", "said", "shake_hands"]
 
@@ -125,7 +126,7 @@ def said(error: OSError) -> str:
         return f"its certificate cannot be trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error})"
-    return error.strerror or str(error)
+    return reason_of(error)
 
 
 def _is_unix(connection: socket.socket) -> bool:

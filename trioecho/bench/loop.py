@@ -15,6 +15,7 @@ from trioecho.bench.poll import best_poll
 from trioecho.bench.receiver import Disconnected, Receiver
 from trioecho.bench.stream import Stream
 from trioecho.bench.track import Faults
+from trioecho.system_errors import reason_of
 
 __all__ = ["Loop"]
 
@@ -175,7 +176,7 @@ class Loop:
         try:
             write()
         except OSError as error:
-            self.drop(receiver, error.strerror or str(error))
+            self.drop(receiver, reason_of(error))
         else:
             self._watch(receiver)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from trioecho.system_errors import reason_of
+
 __all__ = ["ProcessError", "cpu_seconds", "resident_bytes"]
 
 USER_TIME, SYSTEM_TIME = 11, 12
@@ -43,4 +45,4 @@ def _read(pid: int, name: str) -> str:
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except OSError as error:
-        raise ProcessError(f"process {pid} cannot be looked at: {error.strerror}") from error
+        raise ProcessError(f"process {pid} cannot be looked at: {reason_of(error)}") from error

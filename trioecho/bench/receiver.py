@@ -17,6 +17,7 @@ from trioecho.bench.track import Faults, Track
 from trioecho.bench.unpacker import Unpacker
 from trioecho.protocol.escape import quote
 from trioecho.protocol.frames import FIN, MAX_LENGTH, BadFrame, Opcode, header, split
+from trioecho.system_errors import reason_of
 
 __all__ = ["Disconnected", "Receiver"]
 
@@ -107,7 +108,7 @@ class Receiver:
             try:
                 self._inspect(early)
             except OSError as error:
-                raise Disconnected(error.strerror or str(error)) from error
+                raise Disconnected(reason_of(error)) from error
 
     def readable(self) -> None:
         """
@@ -144,7 +145,7 @@ class Receiver:
         except WOULD_BLOCK:
             return
         except OSError as error:
-            raise Disconnected(error.strerror or str(error)) from error
+            raise Disconnected(reason_of(error)) from error
 
     def finish(self) -> None:
         """No more will come: count what is missing."""

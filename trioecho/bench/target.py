@@ -11,6 +11,7 @@ from typing import Any, Literal
 from trioecho.options import OptionError
 from trioecho.protocol.deflate_answer import OFFER
 from trioecho.protocol.url import Address, parse_address
+from trioecho.system_errors import reason_of
 
 __all__ = ["Target"]
 
@@ -103,7 +104,7 @@ def _trust(cacert: Path | None, insecure: bool) -> ssl.SSLContext:
             "cacert", f"{cacert} holds no certificate that can be used (it must be PEM)"
         ) from None
     except OSError as error:
-        raise OptionError("cacert", f"{cacert} cannot be read: {error.strerror}") from None
+        raise OptionError("cacert", f"{cacert} cannot be read: {reason_of(error)}") from None
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -14,6 +14,7 @@ from trioecho.cli.bench_options import LoadOptions, OutputOptions, ServerOptions
 from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 if TYPE_CHECKING:
     from trioecho.bench.load import Load
@@ -116,7 +117,7 @@ def _read_lines(path: Path) -> list[bytes]:
     try:
         found = [line for line in path.read_bytes().splitlines() if line]
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}", param_hint="--lines") from None
+        raise typer.BadParameter(f"{path} cannot be read: {reason_of(error)}", param_hint="--lines") from None
     if not found or not all(line.isascii() for line in found):
         raise typer.BadParameter(f"{path} must hold lines of ASCII text", param_hint="--lines")
     return found

@@ -17,6 +17,7 @@ import typer
 
 from trioecho.cli.errors import Failure
 from trioecho.cli.stdio import STDOUT
+from trioecho.system_errors import reason_of
 
 __all__ = ["file_names", "manual", "page_names", "read_page"]
 
@@ -131,4 +132,4 @@ def _write(text: str) -> None:
     except BrokenPipeError:
         pass
     except OSError as error:
-        raise Failure(f"standard output cannot be written: {error.strerror}") from error
+        raise Failure(f"standard output cannot be written: {reason_of(error)}") from error

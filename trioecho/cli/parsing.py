@@ -12,6 +12,7 @@ import typer
 from trioecho.cli.errors import Failure
 from trioecho.cli.logs import warn_later
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["number", "secret", "size", "size_text", "whole"]
 
@@ -79,9 +80,7 @@ def secret(option: str, given: str | None, file: Path | None) -> str | None:
             mode = os.fstat(opened.fileno()).st_mode
         text = content.decode("utf-8-sig").strip()
     except OSError as error:
-        raise Failure(
-            f"--{flag}-file {file} cannot be read: {(error.strerror or str(error)).lower()}"
-        ) from error
+        raise Failure(f"--{flag}-file {file} cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError:
         raise OptionError(name, f"must name a file of text, which {file} is not") from None
     if len(content) > MAX_SECRET_FILE or len(text.splitlines()) != 1:

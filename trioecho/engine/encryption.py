@@ -6,6 +6,7 @@ import ssl
 
 from trioecho.engine_url import EngineAddress
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["tls_context", "tls_trouble"]
 
@@ -64,7 +65,7 @@ def _refuse_to_ask() -> str:
 
 def _unusable(parameter: str, what: str, error: OSError) -> OptionError:
     if not isinstance(error, ssl.SSLError):
-        text = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        text = f"cannot be read: {reason_of(error)}"
     elif error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
         text = "do not belong together"
     else:

@@ -14,6 +14,7 @@ from trioecho.server.entrance import Entrance
 from trioecho.server.refusals import Refusals
 from trioecho.sessions.base_connection import BaseConnection
 from trioecho.sessions.state import ServerState
+from trioecho.system_errors import reason_of
 from trioecho.transport.closing import close_now
 from trioecho.transport.intake import Intake
 from trioecho.transport.peer import address_of
@@ -92,7 +93,7 @@ class Acceptor:
                     logger.error(
                         "no more connections can be accepted just now: %s; raise the limit on open files"
                         " (ulimit -n) or lower max_connections",
-                        error.strerror,
+                        reason_of(error),
                     )
                 short = now
                 await trio.sleep(RETRY_ACCEPT)

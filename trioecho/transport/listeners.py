@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import trio
 
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["ListenError", "close_listeners", "open_listeners", "split_address"]
 
@@ -96,10 +97,10 @@ def _complaint(error: OSError, host: str, port: int) -> str:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if isinstance(error, trio.socket.gaierror):
         return f"cannot listen on {where}: the host name is not known here"
-    why = (error.strerror or str(error)).lower()
+    why = reason_of(error)
     cause = error.__cause__ or error
     if isinstance(cause, OSError) and cause.strerror:
-        why = cause.strerror.lower()
+        why = reason_of(cause)
     hint = "; choose another port, or 0 for any free one" if "in use" in why else ""
     if getattr(cause, "errno", None) == errno.EACCES and port < UNPRIVILEGED:
         hint = f"; ports below {UNPRIVILEGED} take privileges: choose a higher one, or let systemd listen"

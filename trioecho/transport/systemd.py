@@ -16,6 +16,7 @@ from collections.abc import MutableMapping
 
 import trio
 
+from trioecho.system_errors import reason_of
 from trioecho.transport.listeners import ListenError
 
 __all__ = ["inherited_listeners", "notify", "watchdog_interval"]
@@ -67,7 +68,7 @@ def _listener(descriptor: int) -> trio.SocketListener:
         os.set_inheritable(descriptor, False)
         handed = socket.socket(fileno=descriptor)  # family and kind are asked of the kernel
     except OSError as error:
-        raise ListenError(f"{where} is no socket: {(error.strerror or str(error)).lower()}") from error
+        raise ListenError(f"{where} is no socket: {reason_of(error)}") from error
     try:
         listening = handed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError:

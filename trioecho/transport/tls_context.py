@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from trioecho.system_errors import reason_of
+
 __all__ = ["ReloadingContext", "TLSError", "TLSFiles", "make_context"]
 
 CHECK_EVERY = 1.0
@@ -67,7 +69,7 @@ def make_context(files: TLSFiles) -> tuple[ssl.SSLContext, str | None]:
     except ssl.SSLError as error:
         raise TLSError(_key_problem(error, files.cert, key)) from None
     except OSError as error:
-        raise TLSError(f"{key}: cannot be read: {_lower(error)}") from None
+        raise TLSError(f"{key}: cannot be read: {reason_of(error)}") from None
     if files.client_ca is not None:
         _certificates(files.client_ca)
         try:
@@ -149,7 +151,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("ascii", errors="replace")
     except OSError as error:
-        raise TLSError(f"{path}: cannot be read: {_lower(error)}") from None
+        raise TLSError(f"{path}: cannot be read: {reason_of(error)}") from None
 
 
 def _certificates(path: Path) -> list[str]:
@@ -159,10 +161,6 @@ def _certificates(path: Path) -> list[str]:
     if not blocks:
         raise TLSError(f"{path}: has no certificate in it (PEM, '{begin}')")
     return blocks
-
-
-def _lower(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def _key_problem(error: ssl.SSLError, cert: Path, key: Path) -> str:

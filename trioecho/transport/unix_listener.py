@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 import trio
 
+from trioecho.system_errors import reason_of
 from trioecho.transport.listeners import ListenError
 
 __all__ = ["UnixListener", "lasting_path", "open_unix_listener"]
@@ -100,7 +101,7 @@ def open_unix_listener(path: str, *, mode: int = MODE) -> UnixListener:
             return UnixListener(listening, path)
     except OSError as error:
         listening.close()
-        raise ListenError(f"cannot listen on {path}: {(error.strerror or str(error)).lower()}") from error
+        raise ListenError(f"cannot listen on {path}: {reason_of(error)}") from error
     except BaseException:
         listening.close()
         raise

@@ -14,6 +14,7 @@ import trio
 
 from trioecho.log import log_event
 from trioecho.nurseries import open_plain_nursery
+from trioecho.system_errors import reason_of
 from trioecho.workers.handover import VARIABLE, Handover
 
 __all__ = ["Slot", "WorkerFailed", "command_again"]
@@ -109,7 +110,7 @@ class Slot:
         try:
             process = await self._start(ready)
         except OSError as error:
-            log_event(logging.ERROR, "worker-not-replaced", worker=self.number, reason=error.strerror)
+            log_event(logging.ERROR, "worker-not-replaced", worker=self.number, reason=reason_of(error))
             return
         while not ready.is_set() and process.poll() is None:  # noqa: ASYNC110 - whichever comes first
             await trio.sleep(0.02)
@@ -135,7 +136,7 @@ class Slot:
         except OSError as error:
             if self._ending.is_set():
                 return None
-            log_event(logging.ERROR, "worker-not-started", worker=self.number, reason=error.strerror)
+            log_event(logging.ERROR, "worker-not-started", worker=self.number, reason=reason_of(error))
             raise WorkerFailed(1) from None
 
     async def _start_again(self, pause: float) -> trio.Process | None:
@@ -148,7 +149,7 @@ class Slot:
             try:
                 return await self._start(trio.Event())
             except OSError as error:
-                pause, reason = _longer(pause), error.strerror
+                pause, reason = _longer(pause), reason_of(error)
                 number = self.number
                 log_event(logging.ERROR, "worker-not-started", worker=number, reason=reason, again_in=pause)
 

@@ -199,7 +199,7 @@ def test_input_that_is_not_text_is_told(collecting: Collector) -> None:
         (["--count", "0"], 2, "--count must be at least 1"),
         (["--timeout", "5s"], 2, "'5s' is not a number"),
         (["--reconnect-attempts", "many"], 2, "'many' is not a whole number"),
-        (["--cacert", "/"], 2, "Is a directory"),
+        (["--cacert", "/"], 2, "is a directory"),
         (["localhost", "hello"], 2, "nothing is expected where 'hello' stands"),
         (["ws://nothing.invalid/"], 1, "the name nothing.invalid is not known"),
         (["ws+unix:/no/such.sock"], 1, "there is no such socket"),

@@ -39,10 +39,10 @@ def run(redirection: str, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("redirection", "name", "sentence"),
     [
-        ("<&-", "client", "standard input cannot be read: Bad file descriptor"),
-        ("<&-", "send", "standard input cannot be read: Bad file descriptor"),
-        (">&-", "listen", "standard output cannot be written: Bad file descriptor"),
-        (">/dev/full", "listen", "standard output cannot be written: No space left on device"),
+        ("<&-", "client", "standard input cannot be read: bad file descriptor"),
+        ("<&-", "send", "standard input cannot be read: bad file descriptor"),
+        (">&-", "listen", "standard output cannot be written: bad file descriptor"),
+        (">/dev/full", "listen", "standard output cannot be written: no space left on device"),
     ],
 )
 def test_a_stream_that_cannot_be_used_is_told(

@@ -128,7 +128,7 @@ def test_commands(person: Person, room: tuple[Room, str], short: Path) -> None:
     person.see(r"^\d+\.\d\d ms$")
     person.type(f"/binary {short}/file{ENTER}")
     person.type(f"/binary {short}/none{ENTER}")
-    person.see("cannot be read: No such file or directory")
+    person.see("cannot be read: no such file or directory")
     person.type("//slash" + ENTER)
     room[0].wait_for(b"\x01\x02", "/slash")
     person.type("/close 7 x" + ENTER)

@@ -15,6 +15,7 @@ from trioecho.client import ConnectFailed, basic_credentials
 from trioecho.client.header import check_header
 from trioecho.client.token import Token
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["TokenFile", "authorization", "bearer", "cookie_header", "parse_header"]
 
@@ -108,7 +109,7 @@ def _token_in(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_TOKEN + 1)
     except OSError as error:
-        raise typer.BadParameter(f"--token-file {path} cannot be read: {error.strerror}") from None
+        raise typer.BadParameter(f"--token-file {path} cannot be read: {reason_of(error)}") from None
     except ValueError:  # a NUL in the name
         raise typer.BadParameter("--token-file is not the name of a file") from None
     lines = content.strip().splitlines()

@@ -17,6 +17,7 @@ from trioecho.cli.client.records import records
 from trioecho.cli.errors import Failure
 from trioecho.cli.stdio import STDIN, STDOUT, write_all
 from trioecho.client import Client, ConnectionClosed
+from trioecho.system_errors import reason_of
 
 __all__ = ["Pipe"]
 
@@ -80,7 +81,7 @@ class Pipe:
             self._count = None
             os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         except OSError as error:
-            self._problem = Failure(f"standard output cannot be written: {error.strerror}")
+            self._problem = Failure(f"standard output cannot be written: {reason_of(error)}")
 
     async def _send(self, client: Client) -> None:
         try:
@@ -94,7 +95,7 @@ class Pipe:
         except Failure as problem:
             self._problem = problem
         except OSError as error:
-            self._problem = Failure(f"standard input cannot be read: {error.strerror}")
+            self._problem = Failure(f"standard input cannot be read: {reason_of(error)}")
         if self._problem or not self._stay:
             await client.close()
 

@@ -17,6 +17,7 @@ from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
 from trioecho.cli.stdio import STDIN
 from trioecho.client import Client, ConnectionClosed
+from trioecho.system_errors import reason_of
 
 __all__ = ["send"]
 
@@ -86,7 +87,7 @@ def _standard_input(*, binary: bool) -> str | bytes:
         with open(STDIN, "rb", closefd=False) as file:
             content = file.read(MAX_RECORD + 1)
     except OSError as error:
-        raise Failure(f"standard input cannot be read: {error.strerror}") from None
+        raise Failure(f"standard input cannot be read: {reason_of(error)}") from None
     if len(content) > MAX_RECORD:
         raise Failure(f"standard input is longer than {MAX_RECORD} bytes")
     try:

@@ -13,6 +13,7 @@ from trioecho.cli.client.screen import Screen
 from trioecho.cli.errors import Failure
 from trioecho.client import Client, ConnectionClosed, Reconnecting
 from trioecho.protocol.escape import escape
+from trioecho.system_errors import reason_of
 
 __all__ = ["Terminal"]
 
@@ -156,7 +157,7 @@ class Terminal:
         except ValueError:  # a NUL or half a character in the name
             return await self._screen.show("that is not the name of a file\n")
         except OSError as error:
-            return await self._screen.show(f"{escape(path)} cannot be read: {error.strerror}\n")
+            return await self._screen.show(f"{escape(path)} cannot be read: {reason_of(error)}\n")
         if len(content) > MAX_FILE:
             return await self._screen.show(f"{path} is larger than {MAX_FILE} bytes\n")
         await self._send(client, content)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from trioecho.system_errors import reason_of
+
 __all__ = ["ssl_context"]
 
 
@@ -42,4 +44,4 @@ def ssl_context(
 def _problem(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "holds no certificate that can be used (it must be PEM, and the key must fit)"
-    return f"cannot be read: {error.strerror}"
+    return f"cannot be read: {reason_of(error)}"

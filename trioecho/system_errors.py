@@ -1,0 +1,11 @@
+"""Why the system refused something, as our sentences and log lines say it."""
+
+from __future__ import annotations
+
+__all__ = ["reason_of"]
+
+
+def reason_of(error: OSError) -> str:
+    """Return what an error says, for the middle of a sentence: ``no such file or directory``."""
+    said = error.strerror or str(error)
+    return said[:1].lower() + said[1:]
