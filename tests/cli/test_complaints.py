@@ -81,6 +81,36 @@ def test_what_was_given_by_a_variable_is_called_by_its_name(monkeypatch: pytest.
     assert run_here("serve", "--port", "x")[2] == "trioecho: --port 'x' is not a whole number\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "sentence"),
+    [
+        ("serve", "TRIOECHO_PORT", "99999", "must be a whole number from 0 to 65535, not 99999"),
+        (
+            "serve",
+            "TRIOECHO_MAX_PENDING_BYTES",
+            "1KiB",
+            "must be at least --max-message-size (1048576), not 1024: a message that fits no outbox could"
+            " reach nobody",
+        ),
+        ("serve", "TRIOECHO_WORKERS", "0", "must be a number from 1 to 128, or auto, not '0'"),
+    ],
+)
+def test_what_cannot_be_in_a_variable_is_said_of_the_variable(
+    command: str, variable: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    code, _, said = run_here(*command.split())
+    assert code == 2 and said == f"trioecho: {variable} {sentence}\n"
+
+
+def test_what_was_typed_is_called_by_its_flag_though_there_is_a_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRIOECHO_PORT", "80")
+    sentence = "must be a whole number from 0 to 65535, not 99999"
+    assert run_here("serve", "--port", "99999")[2] == f"trioecho: --port {sentence}\n"
+
+
 def test_what_moves_a_terminal_is_not_repeated() -> None:
     for argument in ("a\x1b[2Jb", "--a\x1b[2Jb"):
         for command in ((), ("serve",)):

@@ -157,15 +157,17 @@ async def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
 async def test_an_engine_is_named_in_one_way(tmp_path: Path) -> None:
     file = written(tmp_path / "where", URL)
-    said = "trioecho: --engine-file and --engine are two ways to give one thing: use one of them\n"
-    assert await ended("--engine-file", str(file), "--engine", URL) == (2, said)
-    assert await ended("--engine-file", str(file), TRIOECHO_ENGINE=URL) == (2, said)
-    assert await ended("--engine", URL, TRIOECHO_ENGINE_FILE=str(file)) == (2, said)
+    said = "and --engine are two ways to give one thing: use one of them\n"
+    by_flag = (2, f"trioecho: --engine-file {said}")
+    assert await ended("--engine-file", str(file), "--engine", URL) == by_flag
+    assert await ended("--engine-file", str(file), TRIOECHO_ENGINE=URL) == by_flag
+    by_variable = (2, f"trioecho: TRIOECHO_ENGINE_FILE {said}")
+    assert await ended("--engine", URL, TRIOECHO_ENGINE_FILE=str(file)) == by_variable
 
 
 async def test_a_variable_that_is_no_engine(tmp_path: Path) -> None:
     code, said = await ended(TRIOECHO_ENGINE=f"http://:{PASSWORD}@h")
-    assert code == 2 and said.startswith("trioecho: --engine must begin with redis://")
+    assert code == 2 and said.startswith("trioecho: TRIOECHO_ENGINE must begin with redis://")
     assert len(said.splitlines()) == 1 and PASSWORD not in said
 
 

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioecho.protocol import frames
+from trioecho.protocol.frames import TEXT, data_frame
 from trioecho.protocol.head import encode_head
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.headed import as_headed, tell_by_head
+from trioecho.rooms.notice import NOWHERE, tells_text
 from trioecho.rooms.place import Place
 from trioecho.rooms.recipients import recipients_of
 from trioecho.rooms.registry import Registry
@@ -215,3 +217,9 @@ async def test_a_plain_client_is_told_by_a_text_of_the_servers_choice(policy: An
         assert numbers == [*range(where), *range(where + gap, 51)]
         assert len(numbers) + gap == 51
         assert silent
+
+
+def test_a_text_without_a_number_says_only_that_some_are_missing() -> None:
+    for text, missed, said in (("a gap", 3, b"a gap"), ("a gap", None, b"a gap"), ("%d or %d", 3, b"3 or 3")):
+        assert tells_text(text)(NOWHERE, missed) == data_frame(TEXT, said)
+    assert tells_text("a gap")(NOWHERE, 0) == b""

@@ -21,6 +21,7 @@ __all__ = [
     "flags",
     "options_of",
     "parameters",
+    "problem_of",
     "sentence_of",
     "taken",
     "variable",
@@ -65,12 +66,17 @@ def option_named(name: str) -> str:
     return flag(name, declared(Settings).get(name))
 
 
-def sentence_of(error: OptionError) -> str:
-    """Return what is wrong with an option, in which options are called by their flags."""
+def problem_of(error: OptionError) -> str:
+    """Return what is wrong with an option, without its name; other options are called by their flags."""
     problem = error.problem
     for name in error.mentions:
         problem = problem.replace(name, option_named(name))
-    return f"{option_named(error.option)} {problem}"
+    return problem
+
+
+def sentence_of(error: OptionError) -> str:
+    """Return what is wrong with an option, in which options are called by their flags."""
+    return f"{option_named(error.option)} {problem_of(error)}"
 
 
 def options_of(group: type[Group]) -> dict[str, Option]:

@@ -12,10 +12,15 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
-from trioecho.cli.declared import parameters, taken
-from trioecho.options import Group, groups_of
+import typer
+
+from trioecho.cli.declared import parameters, problem_of, taken
+from trioecho.options import Group, OptionError, groups_of
 
 __all__ = ["spread"]
+
+CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+"""What typer hands a command to say where its arguments come from."""
 
 
 def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -35,13 +40,19 @@ def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[...,
         shared = [parameter for group in groups.values() for parameter in _parameters(group)]
 
         def spread_out(**given: Any) -> None:
-            for name, group in groups.items():
-                names = [parameter.name for parameter in _parameters(group)]
-                values = {name: given.pop(name) for name in names}
-                given[name] = group(**taken(group, values) if issubclass(group, Group) else values)
-            command(**given)
+            context: typer.Context = given.pop(CONTEXT.name)
+            try:
+                for name, group in groups.items():
+                    names = [parameter.name for parameter in _parameters(group)]
+                    values = {name: given.pop(name) for name in names}
+                    given[name] = group(**taken(group, values) if issubclass(group, Group) else values)
+                command(**given)
+            except OptionError as error:
+                if (called := _variable_of(error.option, context)) is None:
+                    raise
+                raise typer.BadParameter(problem_of(error), param_hint=called) from None
 
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared, CONTEXT)]
         spread_out.__name__ = command.__name__
         # The help fits paragraphs to the terminal itself, if they are one line each.
         paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
@@ -51,6 +62,14 @@ def spread(**groups: type[Any]) -> Callable[[Callable[..., None]], Callable[...,
         return spread_out
 
     return decorate
+
+
+def _variable_of(name: str, context: typer.Context) -> str | None:
+    """Return the variable that gave a parameter its value, if one did: the user may know of no flag."""
+    source = context.get_parameter_source(name)
+    if source is None or source.name != "ENVIRONMENT":
+        return None
+    return next((str(param.envvar) for param in context.command.params if param.name == name), None)
 
 
 def _parameters(group: type[Any]) -> list[inspect.Parameter]:

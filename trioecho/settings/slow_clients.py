@@ -53,8 +53,9 @@ class SlowClients(Group):
     ] = None
     """
     A text message that a client gets in the place of those that a dropping policy took from it, or that were
-    forgotten when it came back; ``%d`` stands for their number, or ``null`` if nobody knows it. ``None``: it
-    is told nothing, unless it speaks ``trioecho.v1``.
+    forgotten when it came back; ``%d`` stands for their number, or ``null`` if nobody knows it. A text
+    without it says only that some are missing. ``None``: it is told nothing, unless it speaks
+    ``trioecho.v1``.
     """
 
     stall_limit: Annotated[
