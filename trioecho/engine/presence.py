@@ -26,6 +26,7 @@ from trioecho.engine.connection import Connection
 from trioecho.engine.elsewhere import Elsewhere, parse_names, parse_push, parse_said
 from trioecho.engine.nodes import DEAD_SECONDS, Nodes
 from trioecho.engine.presence_index import ignore
+from trioecho.engine.presence_questions import PresenceQuestions
 from trioecho.engine.presence_reader import PresenceReader
 from trioecho.engine.presence_scripts import (
     BEAT,
@@ -59,6 +60,7 @@ class Presences:
         self._nodes = Nodes(node)
         self._writer = PresenceWriter(prefix, node)
         self._reader = PresenceReader(node)
+        self._questions = PresenceQuestions(self._reader, self._take)
         self._connection: Connection | None = None
         self._connected = trio.Event()
         self._watched: dict[bytes, RoomPresence] = {}
@@ -86,17 +88,10 @@ class Presences:
         if room is not None and room.is_watched and (room.is_level or self._connection is None):
             return room.elsewhere
         key, _ = presence_keys(self._prefix, name, self.node)
-        answered, elsewhere = trio.Event(), Elsewhere()
-
-        def take(reply: Any) -> None:
-            self._take(key, elsewhere, reply)
-            answered.set()
-
         with trio.move_on_after(ASK_SECONDS):
             await self._connected.wait()
-            self._reader.read(key, take)
-            await answered.wait()
-        return elsewhere
+            return await self._questions.ask(key)
+        return Elsewhere()
 
     def changed(self, room: RoomPresence) -> None:
         """Write what has changed in a room, a little later."""
@@ -141,6 +136,7 @@ class Presences:
         """Take notice that it is lost: what was asked is not answered any more."""
         self._connection = self._writer.connection = self._reader.connection = None
         self._beating = False
+        self._questions.disconnected()
         self._connected = trio.Event()
         for room in self._watched.values():
             room.is_level = False
@@ -238,10 +234,14 @@ class Presences:
     def _read_room(self, room: RoomPresence) -> None:
         room.is_level = False
         if self._connection is not None:
-            self._reader.read(room.key, partial(self._answer, room, room.elsewhere))
+            here = room, room.elsewhere
+            self._reader.read(room.key, partial(self._answer, *here), partial(self._is_wanted, *here))
+
+    def _is_wanted(self, room: RoomPresence, elsewhere: Elsewhere) -> bool:
+        return room.elsewhere is elsewhere and room.is_watched
 
     def _answer(self, room: RoomPresence, elsewhere: Elsewhere, reply: Any) -> None:
-        if room.elsewhere is elsewhere and room.is_watched:
+        if self._is_wanted(room, elsewhere):
             room.is_level = True
             cleared = self._take(room.key, elsewhere, reply)
             if cleared and elsewhere.lacks_names:  # the dead had made them too many

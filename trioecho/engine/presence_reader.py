@@ -17,6 +17,7 @@ READS = 8
 """So many rooms are read at a time; each has at most a thousand names of some letters."""
 
 Then = Callable[[Any], None]
+Wanted = Callable[[], bool]
 
 
 class PresenceReader:
@@ -25,7 +26,7 @@ class PresenceReader:
     def __init__(self, node: bytes) -> None:
         self._node = node
         self._connection: Connection | None = None
-        self._line: deque[tuple[bytes, Then]] = deque()
+        self._line: deque[tuple[bytes, Then, Wanted]] = deque()
         self._reading = 0
 
     @property
@@ -39,15 +40,17 @@ class PresenceReader:
         self._line.clear()
         self._reading = 0
 
-    def read(self, key: bytes, then: Then) -> None:
-        """Read the room of this key, and give what is found to ``then``."""
-        self._line.append((key, then))
+    def read(self, key: bytes, then: Then, wanted: Wanted) -> None:
+        """Read the room of this key, if that is ``wanted`` in its turn, and give the reply to ``then``."""
+        self._line.append((key, then, wanted))
         self._read_more()
 
     def _read_more(self) -> None:
         while self._line and self._reading < READS and self._connection is not None:
+            key, then, wanted = self._line.popleft()
+            if not wanted():
+                continue
             self._reading += 1
-            key, then = self._line.popleft()
             words = b"EVALSHA", READ, b"1", key, b"%d" % MOST_NAMES, self._node
             self._connection.send(*words, then=partial(self._answered, then))
 
