@@ -129,7 +129,7 @@ def test_what_is_lost_after_a_return_is_counted() -> None:
             enough.set()
 
     with relaying(leaving_out_one_each, process_request=let_the_last_in_late) as url:
-        report = run(url)
+        report = run(url, stall=2)
     # The last had only its first when the storm was over, and may have missed one since.
     assert report.figures()["faults"]["lost"] in (29, 30)
 
