@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from homes import NotToBeHad, program
+from processes import REPOSITORY, free_port, listening, settle
 
 # The library, as the comparison's programs have it.
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -27,15 +27,9 @@ from trioecho.bench.process import cpu_seconds
 __all__ = ["Cluster", "cluster", "run_load"]
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parent.parent
-
-START_LIMIT = 30.0
-"""Seconds in which a process must be listening."""
 
 QUIET = 1.0
-"""Seconds after that: servers connect to their engine, and runtimes go on preparing themselves."""
-
-STOP_LIMIT = 10.0
+"""Seconds after all listen: servers connect to their engine, and runtimes go on preparing themselves."""
 
 Command = Callable[[int, str], list[str]]
 """What starts a server on a port, with the engine at a URL; an empty URL means without."""
@@ -95,14 +89,18 @@ def cluster(
         made, url = Cluster(), ""
         if engine:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            made.engine_port = port = _free_port()
+            made.engine_port = port = free_port()
             line = f"--bind 127.0.0.1 --port {port} --appendonly no --dir {folder}".split()
-            made.engine = stack.enter_context(_running([program("redis-server"), *line, "--save", ""], port))
+            made.engine = stack.enter_context(
+                listening([program("redis-server"), *line, "--save", ""], port, os.environ)
+            )
             url = f"redis://127.0.0.1:{port}"
         for _ in range(nodes):
-            port = _free_port()
+            port = free_port()
             made.ports.append(port)
-            made.nodes.append(stack.enter_context(_running(command(port, url), port, **variables)))
+            made.nodes.append(
+                stack.enter_context(listening(command(port, url), port, _environment(**variables)))
+            )
         time.sleep(QUIET)
         yield made
 
@@ -128,7 +126,7 @@ def run_load(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_many_files,
+            preexec_fn=settle,
         )
         for one in wanted
     ]
@@ -163,51 +161,7 @@ def run_load(
             load.wait()
 
 
-@contextlib.contextmanager
-def _running(command: list[str], port: int, **variables: str) -> Iterator[int]:
-    """Run a process that listens on a port, and return its number."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command, env=_environment(**variables), stdout=said, stderr=said, preexec_fn=_many_files
-        )
-        try:
-            if not _listening(process, port):
-                said.seek(0)
-                lines = said.read().decode(errors="replace").strip().splitlines()
-                raise NotToBeHad(f"{Path(command[0]).name}: {lines[-1] if lines else 'it does not listen'}")
-            yield process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_LIMIT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 def _environment(**variables: str) -> dict[str, str]:
     """The environment without settings of ours, and with this trioecho."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRIOECHO_")}
     return {**inherited, "PYTHONPATH": str(REPOSITORY), **variables}
-
-
-def _many_files() -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _listening(process: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + START_LIMIT
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return True
-        except OSError:
-            time.sleep(0.05)
-    return False

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from homes import Homes, NotToBeHad, program
+from processes import REPOSITORY
 
 __all__ = ["BROKERS", "COMPRESSING", "PEERS", "Peer"]
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parent.parent
 
 
 @dataclass(frozen=True)
