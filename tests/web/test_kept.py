@@ -96,3 +96,29 @@ async def test_the_turns_of_others_do_not_count_as_work(nursery: trio.Nursery) -
     nursery.start_soon(keep_busy)
     assert await Kept(work).get() == 1
     nursery.cancel_scope.cancel()
+
+
+async def test_if_the_work_has_to_wait_all_who_ask_wait_twice_at_most(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    works = 0
+
+    async def work(slices: Slices) -> int:
+        nonlocal works
+        works += 1
+        with slices.waiting():
+            await trio.sleep(10)
+        return works
+
+    kept, got = Kept(work, longest=0.0), list[int]()
+
+    async def ask(at: float) -> None:
+        await trio.sleep(at)
+        got.append(await kept.get())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, 0.0)
+        for _ in range(100):
+            nursery.start_soon(ask, 5.0)
+    assert trio.current_time() == 20
+    assert got == [1, *[2] * 100], "what was begun before they asked is not for them"

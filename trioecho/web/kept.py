@@ -57,26 +57,29 @@ class Kept(Generic[Value]):
     """
     The last value of ``work``, as long as it is fresh. One is worked out at a time, for all who ask.
 
-    It is kept no longer than ``longest`` (seconds), whatever ``work`` took.
+    It is kept no longer than ``longest`` (seconds), whatever ``work`` took. Whoever has waited since before
+    it was begun takes it, fresh or not: if ``work`` has to wait, all who ask at a time wait twice at most.
     """
 
-    __slots__ = ("_longest", "_until", "_value", "_work", "_working")
+    __slots__ = ("_began", "_longest", "_until", "_value", "_work", "_working")
 
     def __init__(self, work: Callable[[Slices], Awaitable[Value]], *, longest: float = math.inf) -> None:
         self._work = work
         self._longest = longest
         self._working = trio.Lock()
-        self._until = -1.0
+        self._began = self._until = -math.inf
         self._value: Value | None = None
 
     async def get(self) -> Value:
         """Return the value, worked out anew if it is not fresh any more; what ``work`` raises is raised."""
         if self._value is not None and trio.current_time() < self._until:
             return self._value
+        asked = trio.current_time()
         async with self._working:
-            if self._value is None or trio.current_time() >= self._until:
-                slices, began = Slices(), perf_counter()
+            if self._value is None or (trio.current_time() >= self._until and self._began < asked):
+                at, slices, began = trio.current_time(), Slices(), perf_counter()
                 self._value = await self._work(slices)
+                self._began = at
                 took = perf_counter() - began - slices.waited
                 self._until = trio.current_time() + min(SHARE * took, self._longest)
             return self._value
