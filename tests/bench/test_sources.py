@@ -63,7 +63,7 @@ def test_where_the_ports_cannot_be_counted_the_system_chooses(
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("192.0.2.1", "--source 192.0.2.1 cannot be used (Cannot assign requested address)"),
+        ("192.0.2.1", "--source 192.0.2.1 cannot be used (cannot assign requested address)"),
         ("::1", "no --source is an address of its kind"),
     ],
 )
@@ -119,7 +119,7 @@ def test_where_all_of_a_hosts_addresses_fail_each_reason_is_said(monkeypatch: py
         with pytest.raises(DialError) as failed:
             Load(Plan(mode="connect", subscribers=1), Target.parse(f"ws://nobody.invalid:{port}/")).run()
     assert str(failed.value) == (
-        f"cannot connect to ws://nobody.invalid:{port}: Connection refused;"
+        f"cannot connect to ws://nobody.invalid:{port}: connection refused;"
         " no local port is left to connect from (--source adds addresses)"
     )
 

@@ -92,6 +92,8 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
             ["ws://127.0.0.1:99999/"],
             "URL 'ws://127.0.0.1:99999/' has a port that is not a number",
         ),
+        (["ws://a..b/"], "URL 'ws://a..b/' has a host name that is not a domain name"),
+        ([f"ws://{'a' * 64}.invalid/"], f"URL 'ws://{'a' * 64}.invalid/' has a host name that is not"),
         (["--size", "3"], "--size must be a whole number from 16 to 16777216, not 3"),
         (["--subscribers", "5", "--rooms", "2"], "--subscribers must divide evenly over 2 rooms"),
         (["wss://127.0.0.1/", "--cacert", "/nowhere"], "--cacert /nowhere cannot be read: no such file"),
@@ -146,6 +148,12 @@ def test_no_unix_socket_and_no_such_name_are_one_sentence(run: Call) -> None:
         1,
         "",
         "trioecho: cannot connect to ws+unix:/no/such.sock: no such file or directory\n",
+    )
+    long = "/a" * 100
+    assert run(f"ws+unix:{long}:/") == (
+        1,
+        "",
+        f"trioecho: cannot connect to ws+unix:{long}: AF_UNIX path too long\n",
     )
     assert run("ws://nothing.invalid/") == (1, "", "trioecho: the name nothing.invalid is not known\n")
 

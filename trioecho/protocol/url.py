@@ -146,7 +146,7 @@ def _resource(path: str, query: str) -> str:
 
 def _ascii_host(url: str, host: str) -> str:
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
+        return host.encode("idna").decode("ascii")
     except UnicodeError:
         raise _wrong(url, "has a host name that is not a domain name") from None
 
