@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+from helpers.files import without_files
 from helpers.log import LogBook
 from helpers.server import kept_log
 
@@ -58,19 +58,6 @@ async def running(folder: Path) -> AsyncIterator[Running]:
             await slot.ready.wait()
             yield slot
             slot.end(signal.SIGTERM)
-
-
-@contextmanager
-def without_files() -> Iterator[None]:
-    """Let nobody in this process open another file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    least = os.dup(0)  # the least number that is free
-    os.close(least)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (least, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_worker_that_cannot_be_started_again_just_now_is_tried_later(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import trio
 
 from trioecho.log import log_event
 from trioecho.options import OptionError
+from trioecho.system_errors import reason_of
 
 __all__ = ["private_engine"]
 
@@ -58,10 +59,20 @@ async def _keep_running(command: list[str], path: Path, task_status: trio.TaskSt
     while True:
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - as quick as any look at a local file
         began = trio.current_time()
-        # A group of its own: Ctrl-C is for the supervisor, which ends it when the workers have ended.
-        process = await trio.lowlevel.open_process(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            # A group of its own: Ctrl-C is for the supervisor, which ends it when the workers have ended.
+            process = await trio.lowlevel.open_process(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:  # no files, no memory or no processes are left
+            if not started:
+                raise OptionError(
+                    "workers", f"needs an engine, and {command[0]} does not start: {reason_of(error)}"
+                ) from None
+            pause = _longer(pause)
+            log_event(logging.ERROR, "private-engine-not-started", reason=reason_of(error), again_in=pause)
+            await trio.sleep(pause)
+            continue
         try:
             with trio.move_on_after(START_SECONDS):
                 while not path.exists() and process.poll() is None:  # noqa: ASYNC110, ASYNC240
@@ -77,9 +88,14 @@ async def _keep_running(command: list[str], path: Path, task_status: trio.TaskSt
                 process.send_signal(signal.SIGKILL)  # it keeps nothing that would have to be saved
                 with trio.CancelScope(shield=True):
                     await process.wait()
-        pause = 0.05 if trio.current_time() - began > 60 else min(pause * 2 + 0.05, LONGEST_PAUSE)
+        pause = 0.05 if trio.current_time() - began > 60 else _longer(pause)
         log_event(logging.ERROR, "private-engine-died", code=code, again_in=pause)
         await trio.sleep(pause)
+
+
+def _longer(pause: float) -> float:
+    """Return how long to wait the next time."""
+    return min(pause * 2 + 0.05, LONGEST_PAUSE)
 
 
 def _program() -> str:
