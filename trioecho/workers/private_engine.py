@@ -15,6 +15,7 @@ from pathlib import Path
 import trio
 
 from trioecho.log import log_event
+from trioecho.nurseries import open_plain_nursery
 from trioecho.options import OptionError
 from trioecho.system_errors import reason_of
 
@@ -46,7 +47,7 @@ async def private_engine() -> AsyncIterator[str]:
             *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--dir", folder),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
         ]
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             await nursery.start(_keep_running, command, path)
             try:
                 yield f"unix:{path}"
