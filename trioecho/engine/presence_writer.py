@@ -4,6 +4,9 @@ What one node writes of who is in its rooms: what has changed in each, gathered,
 After a connection was lost, or the engine has forgotten something, each room is checked: that is the same
 command, which changes nothing if the engine has what was written last. It also keeps what is written from
 expiring. What the engine holds of other rooms, because it has taken up an older state, is removed.
+
+Of each room one change is on its way at a time. What changes meanwhile goes together with the next, so what
+waits for a slow engine is bounded, and is not older than it has to be.
 """
 
 from __future__ import annotations
@@ -34,16 +37,10 @@ CHECKS = 2000
 
 
 class PresenceWriter:
-    """
-    Writes who is in the rooms of ``node``. Its task is :meth:`run`.
-
-    Attributes:
-        connection: where to, if the engine is there.
-
-    """
+    """Writes who is in the rooms of ``node``. Its task is :meth:`run`."""
 
     def __init__(self, prefix: str, node: bytes) -> None:
-        self.connection: Connection | None = None
+        self._connection: Connection | None = None
         self._prefix = prefix
         self._node = node
         self._index = PresenceIndex(prefix, node, KEPT_SECONDS)
@@ -53,6 +50,18 @@ class PresenceWriter:
         self._changed: dict[RoomPresence, None] = {}
         self._wake = trio.Event()
         self._written: dict[RoomPresence, None] = {}
+        # Those of which the engine has not answered the last change, and whether they have changed again.
+        self._unanswered: dict[RoomPresence, bool] = {}
+
+    @property
+    def connection(self) -> Connection | None:
+        """Where to, if the engine is there; what was written over one that is lost is answered no more."""
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._unanswered.clear()
 
     def room(self, name: str) -> RoomPresence | None:
         """Return a room, if there is anything to be known of it."""
@@ -123,6 +132,9 @@ class PresenceWriter:
         while self._changed and self.connection is not None:
             room = next(iter(self._changed))
             del self._changed[room]
+            if room in self._unanswered:
+                self._unanswered[room] = True
+                continue
             size += self._write(self.connection, room)
             if size > PASS_BYTES:
                 size = 0
@@ -153,15 +165,20 @@ class PresenceWriter:
         self._written[room] = None
         if words[0] in (b"0", b"*"):
             self._index.add(connection, room.name)
+        self._unanswered[room] = False
         keys, then = (room.key, room.names_key), partial(self._confirm, room, room.sent)
         connection.send(b"EVALSHA", CHANGE, b"2", *keys, self._node, *words, then=then)
         return WRITE_COST + len(words[-1])
 
     def _confirm(self, room: RoomPresence, number: int, reply: Any) -> None:
+        again = self._unanswered.pop(room, False)
         room.written(number, done=reply == 1)
         if room.is_removed and self.connection is not None:
             self._index.remove(self.connection, room.name)
-        self.forget_if_over(room)
+        if again:
+            self.changed(room)
+        else:
+            self.forget_if_over(room)
 
     def _remove_if_unknown(self, connection: Connection, name: str) -> None:
         """Remove what the engine holds of a room, if it should hold nothing."""
