@@ -79,6 +79,22 @@ def test_it_shows_rooms_by_size_and_rates_as_they_come(browser: Any, server: Mon
         expect(plot.locator("path")).to_have_attribute("d", re.compile("(L.*){5}"), timeout=PATIENCE)
 
 
+def test_a_rate_is_of_a_time_that_says_something(browser: Any, server: Monitored) -> None:
+    looks = iter([(1.0, 0), (1.0 + 1e-9, 1000), (3.0, 2000), (4.0, 2000)])
+
+    with opened(browser, server.monitoring) as page:
+
+        def answer(route: Any) -> None:
+            status = route.fetch().json()
+            status["nodes"][0]["at"], status["nodes"][0]["messages_in"] = next(looks, (5.0, 2000))
+            status["nodes"][0]["node"] = "another"
+            route.fulfill(json=status)
+
+        page.route("**/status", answer)
+        name = "Messages in, the last five minutes: now 1,000 a second, at most 1,000"
+        page.get_by_role("img", name=name, exact=True).wait_for()
+
+
 def test_a_room_is_shown_as_text_whatever_its_name(browser: Any, server: Monitored) -> None:
     with (
         connect(f"ws://{server.address}/%3Cimg%20src=x%20onerror=%22alert(1)%22%3E"),
