@@ -13,7 +13,7 @@ from helpers.passes import passes
 from helpers.streams import Connect, lockstep, memory, small_sockets, sockets
 from helpers.virtual_server import Peer, served
 
-from trioecho.sessions.keepalive import CLIENTS_A_TURN
+from trioecho.sessions.keepalive import CLIENTS_A_TURN, TOGETHER
 
 PONG = b"\x8a\x80\0\0\0\0"
 
@@ -62,6 +62,31 @@ async def test_who_answers_stays(connect: Connect, autojump_clock: trio.testing.
             await trio.sleep(1.9)
             await peer.stream.send_all(PONG)
         assert server.hub.rooms == {"/": 1}
+
+
+async def test_those_who_are_due_close_together_are_pinged_together(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """To wake up for each of thousands costs more than to ping them."""
+    async with served(memory, ping_interval=10, ping_timeout=60) as (_, join):
+        came: list[float] = []
+        peers = []
+        for number in range(30):
+            peers.append(await join(f"/{number}"))
+            came.append(trio.current_time())
+            await trio.sleep(0.01)
+        pinged: list[float] = []
+
+        async def wait(peer: Peer) -> None:
+            assert await peer.next() == ("ping", b"")
+            pinged.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            for peer in peers:
+                nursery.start_soon(wait, peer)
+        assert len(set(pinged)) <= 2 + 0.3 / (TOGETHER * 10)
+        late = [at - (start + 10) for start, at in zip(came, sorted(pinged), strict=True)]
+        assert -0.001 <= min(late) and max(late) <= TOGETHER * 10 + 0.001
 
 
 async def test_messages_are_as_good_as_an_answer(autojump_clock: trio.testing.MockClock) -> None:
