@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
-from helpers.bench_relays import relaying
+from helpers.bench_relays import Message, Room, relaying
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
@@ -46,3 +48,36 @@ def test_only_what_is_used_while_connecting_counts_as_that(monkeypatch: pytest.M
     for side in "load", "server":
         assert figures[side]["busy_connecting"] * load.connecting < 0.4
     assert figures["connections_per_second"] * load.connecting == pytest.approx(2)
+
+
+def test_a_server_whose_process_ends_in_the_middle_is_still_reported() -> None:
+    async def die(room: Room, sender: ServerConnection, message: Message) -> None:
+        process.kill()
+        process.wait()
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        plan = Plan(subscribers=2, stall=0.5, duration=0.2, warmup=0, pid=process.pid)
+        with relaying(die) as url:
+            load = Load(plan, Target.parse(url))
+            load.run()
+    report = Report(load)
+    assert report.figures()["server"] is None
+    assert f"process {process.pid} ended during the run" in report.problems
+    assert not any(line.startswith("server:") for line in report.lines())
+
+
+def test_where_nothing_was_delivered_no_time_is_told() -> None:
+    async def keep(room: Room, sender: ServerConnection, message: Message) -> None:
+        """To nobody."""
+
+    plan = Plan(subscribers=2, stall=0.5, duration=0.2, warmup=0, pid=os.getpid())
+    with relaying(keep) as url:
+        load = Load(plan, Target.parse(url))
+        load.run()
+    report = Report(load)
+    figures = report.figures()
+    assert set(figures["latency_ms"].values()) == {None}
+    assert figures["load"]["cpu_us_per_delivery"] is figures["server"]["cpu_us_per_delivery"] is None
+    lines = report.lines()
+    assert "latency from when due, ms: nothing was delivered" in lines
+    assert any(line.startswith("load generator: ") and "a delivery" not in line for line in lines)

@@ -60,7 +60,8 @@ class Latency:
                 return min(key + step - 1, self.longest) / 1e6
         return 0.0
 
-    def milliseconds(self) -> dict[str, float]:
-        """The percentiles that a report shows, by name."""
+    def milliseconds(self) -> dict[str, float] | dict[str, None]:
+        """The percentiles that a report shows, by name; each is ``None`` if there were no deliveries."""
         shown = {f"p{percent:g}": self.percentile(percent) for percent in (50, 90, 99, 99.9)}
-        return {**shown, "max": self.longest / 1e6}
+        shown["max"] = self.longest / 1e6
+        return shown if self.counts else dict.fromkeys(shown)

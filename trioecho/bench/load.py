@@ -14,7 +14,7 @@ from trioecho.bench.loop import Loop
 from trioecho.bench.messages import Messages
 from trioecho.bench.pace import SECOND, Flood, Paced, Silence
 from trioecho.bench.plan import Plan
-from trioecho.bench.process import cpu_seconds, resident_bytes
+from trioecho.bench.process import ProcessError, cpu_seconds, resident_bytes
 from trioecho.bench.receiver import Receiver
 from trioecho.bench.sources import Sources
 from trioecho.bench.stream import Stream
@@ -88,6 +88,8 @@ class Load:
         """Messages that were due and could not even be sent: the server was that far behind."""
         self.unanswered = 0
         """Closing handshakes that the server did not answer in time."""
+        self.process_ended = False
+        """Whether the server's process was gone before the run was over."""
         self.tell: Callable[[str], None] = lambda phase: None
         """Called some times a second with the name of the phase: for a display of progress."""
         self.tickets = Tickets() if plan.resume else None
@@ -118,7 +120,7 @@ class Load:
 
         Raises:
             DialError: not all connections could be made.
-            ProcessError: the server's process cannot be looked at.
+            ProcessError: the server's process cannot be looked at when it begins.
 
         """
         try:
@@ -269,9 +271,14 @@ class Load:
 
     def _sample(self, moment: str) -> None:
         sample = Sample()
-        if self.plan.pid is not None:
-            sample.server_cpu = cpu_seconds(self.plan.pid)
-            sample.server_memory = resident_bytes(self.plan.pid)
+        if self.plan.pid is not None and not self.process_ended:
+            try:
+                sample.server_cpu = cpu_seconds(self.plan.pid)
+                sample.server_memory = resident_bytes(self.plan.pid)
+            except ProcessError:
+                if moment == "start":
+                    raise
+                self.process_ended = True
         sample.sent = sum(stream.sent for stream in self.streams)
         sample.delivered = self.delivered
         sample.received = sum(unpacker.received for unpacker in self.unpackers)

@@ -25,6 +25,8 @@ class Report:
         self._load = load
         self._begin = load.samples.get("begin", Sample())
         self._end = load.samples.get("end", self._begin)
+        self._pid = None if load.process_ended else load.plan.pid
+        """The process whose CPU time is known for the whole run."""
         self.deliveries = self._end.delivered - self._begin.delivered
         self.seconds = self._end.wall - self._begin.wall
         self.load_cpu = self._end.own_cpu - self._begin.own_cpu
@@ -43,6 +45,8 @@ class Report:
         }
         counts = faults.counts()
         problems = [f"{counts[name]:,} {words}" for name, words in said.items() if counts[name]]
+        if load.process_ended:
+            problems.append(f"process {load.plan.pid} ended during the run")
         if load.stalled:
             problems.append(f"the server stalled: {load.stalled}")
         if load.overdue:
@@ -69,7 +73,7 @@ class Report:
             )
         own, server = self._busy(self.load_cpu), self._busy(self.server_cpu)
         if self._slower(own, server):
-            used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if load.plan.pid else "")
+            used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if self._pid else "")
             if load.plan.mode == "flood":
                 notes.append(f"the load generator was the bottleneck ({used}): the server can do more")
             else:
@@ -80,7 +84,7 @@ class Report:
             )
         if isinstance(load, StormLoad) and self._slower(*self._storming(load)):
             notes.append("the load generator was the slower side in the storm: the server can be faster")
-        if load.plan.pid and load.plan.mode == "flood" and self.load_cpu > self.server_cpu > 0:
+        if self._pid and load.plan.mode == "flood" and self.load_cpu > self.server_cpu > 0:
             notes.append("the load generator used more CPU a delivery than the server")
         return notes
 
@@ -114,9 +118,9 @@ class Report:
             "notes": self.notes,
         }
 
-    def _server(self) -> dict[str, float] | None:
+    def _server(self) -> dict[str, float | None] | None:
         plan, samples = self._load.plan, self._load.samples
-        if plan.pid is None:
+        if self._pid is None:
             return None
         start, connected = samples["start"], samples["connected"]
         handshakes = (connected.server_cpu - start.server_cpu) * 1e6
@@ -142,13 +146,13 @@ class Report:
             "stayed_before_ms": load.latency.milliseconds(),
             "stayed_during_ms": load.during.milliseconds(),
             "load_busy": own,
-            "server_busy": server if load.plan.pid else None,
+            "server_busy": server if self._pid else None,
             "server_cpu_us_per_client": self._cpu_of_storm(load),
         }
 
     def _cpu_of_storm(self, load: StormLoad) -> float | None:
         """Return what a client that left and came back cost, with all messages that flowed meanwhile."""
-        if load.plan.pid is None or not load.returned:
+        if self._pid is None or not load.returned:
             return None
         used = load.samples.get("back", self._end).server_cpu - self._end.server_cpu
         return used * 1e6 / load.returned
@@ -171,14 +175,15 @@ class Report:
     def _slower(own: float, server: float) -> bool:
         return own > SATURATED and own > server
 
-    def _bytes_per_delivery(self) -> float:
+    def _bytes_per_delivery(self) -> float | None:
         """Return what a delivery took, with its frame's header; where nothing is compressed it is known."""
-        if self._load.unpackers and self.deliveries:
-            return (self._end.received - self._begin.received) / self.deliveries
+        if self._load.unpackers:
+            received = self._end.received - self._begin.received
+            return received / self.deliveries if self.deliveries else None
         return float(self._load.streams[0].messages.length if self._load.streams else 0)
 
-    def _per_delivery(self, seconds: float) -> float:
-        return seconds * 1e6 / self.deliveries if self.deliveries else 0.0
+    def _per_delivery(self, seconds: float) -> float | None:
+        return seconds * 1e6 / self.deliveries if self.deliveries else None
 
     def _busy(self, cpu: float) -> float:
         return cpu / self.seconds if self.seconds else 0.0
@@ -198,13 +203,12 @@ class Report:
         if server and plan.mode == "idle":
             lines.append(f"idle: {server['busy']:.2%} of a core of the server")
         if plan.sends:
-            latency = "   ".join(f"{name} {value:,.2f}" for name, value in figures["latency_ms"].items())
             lines += [
                 f"{figures['messages']:,} messages, {self.deliveries:,} deliveries in {self.seconds:.1f} s:"
                 f" {figures['deliveries_per_second']:,.0f} a second",
-                f"latency from when due, ms: {latency}",
+                f"latency from when due, ms: {_percentiles(figures['latency_ms'])}",
             ]
-            if self._load.unpackers:
+            if self._load.unpackers and self.deliveries:
                 each = figures["bytes_per_delivery"]
                 lines.append(
                     f"{len(self._load.unpackers):,} connections compressed: {each:,.0f} bytes a delivery"
@@ -212,10 +216,10 @@ class Report:
             used = [("load generator", figures["load"])] + ([("server", server)] if server else [])
             if storm := figures["storm"]:
                 lines += _storm_lines(storm)
-            lines += [
-                f"{name}: {cpu['cpu_us_per_delivery']:,.3f} µs of CPU a delivery, {cpu['busy']:.0%} of a core"
-                for name, cpu in used
-            ]
+            for name, cpu in used:
+                each = cpu["cpu_us_per_delivery"]
+                each = "" if each is None else f"{each:,.3f} µs of CPU a delivery, "
+                lines.append(f"{name}: {each}{cpu['busy']:.0%} of a core")
         lines += [f"note: {note}" for note in self.notes]
         return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._verdict())
 
@@ -225,11 +229,13 @@ class Report:
         return ["every message reached everyone once, in order"]
 
 
+def _percentiles(values: dict[str, float | None]) -> str:
+    shown = [f"{name} {value:,.2f}" for name, value in values.items() if value is not None]
+    return "   ".join(shown) or "nothing was delivered"
+
+
 def _storm_lines(storm: dict[str, Any]) -> list[str]:
-    before, during = (
-        "   ".join(f"{name} {value:,.2f}" for name, value in storm[part].items())
-        for part in ("stayed_before_ms", "stayed_during_ms")
-    )
+    before, during = (_percentiles(storm[part]) for part in ("stayed_before_ms", "stayed_during_ms"))
     busy = f"load generator {storm['load_busy']:.0%} of a core"
     if storm["server_busy"] is not None:
         busy += f", server {storm['server_busy']:.0%}"
