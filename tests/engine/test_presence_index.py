@@ -60,6 +60,26 @@ async def test_nobody_is_back_whom_an_older_state_holds(tmp_path: Path) -> None:
                 assert not engine.ask("EXISTS", index(other))
 
 
+async def test_nobody_is_back_whom_a_replica_holds_that_was_behind(tmp_path: Path) -> None:
+    with trio.fail_after(PATIENCE):
+        async with engine_server(tmp_path, "first") as first, engine_server(tmp_path, "second") as second:
+            second.ask("REPLICAOF", "127.0.0.1", first.port)
+            await second.until(b"master_link_status:up", "INFO", "replication")
+            url = f"redis://127.0.0.1:{first.port},127.0.0.1:{second.port}"
+            async with presence_nodes(url, 2) as (one, other):
+                ada, bo = one.come("ada", watches=True), other.come("bo")
+                await until(lambda: agree(one, other))
+                await until(lambda: fields(second, other, ["/"]) == {"/"})
+                second.ask("REPLICAOF", "NO", "ONE")
+                other.go(bo)
+                await until(lambda: agree(one, other) and other.size == 0)
+                first.kill()
+                await until(lambda: min(one.engine.connects, other.engine.connects) > 1)
+                await until(lambda: fields(second, other, ["/"]) == set())
+                await until(lambda: agree(one, other))
+                assert ada.numbers == (1, 0)
+
+
 async def test_however_many_rooms_an_older_state_holds(tmp_path: Path) -> None:
     count = 2 * PAGE + 1
     with trio.fail_after(PATIENCE):
