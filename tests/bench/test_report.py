@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
 from trioecho.bench import load as load_module
-from trioecho.bench.load import Load
+from trioecho.bench.load import Load, Sample
 from trioecho.bench.messages import Messages
 from trioecho.bench.plan import Plan
 from trioecho.bench.report import Report
@@ -79,5 +79,14 @@ def test_where_nothing_was_delivered_no_time_is_told() -> None:
     assert set(figures["latency_ms"].values()) == {None}
     assert figures["load"]["cpu_us_per_delivery"] is figures["server"]["cpu_us_per_delivery"] is None
     lines = report.lines()
-    assert "latency from when due, ms: nothing was delivered" in lines
-    assert any(line.startswith("load generator: ") and "a delivery" not in line for line in lines)
+    assert "latency from when due, ms: no delivery was measured" in lines
+    assert not any(line.startswith(("load generator: ", "server: ")) for line in lines)
+
+
+def test_who_was_slower_is_not_said_of_a_run_without_deliveries() -> None:
+    load = Load(Plan(), Target.parse("ws://127.0.0.1/"))
+    moments = {"start": 0, "made": 0, "connected": 0, "begin": 0, "end": 1}
+    load.samples = {name: Sample(wall=moment, own_cpu=moment) for name, moment in moments.items()}
+    assert Report(load).notes == []
+    load.samples["end"].delivered = 1
+    assert len(Report(load).notes) == 1

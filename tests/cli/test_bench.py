@@ -7,6 +7,8 @@ import os
 import re
 import resource
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -21,14 +23,14 @@ FEW = ["--subscribers", "3", "--duration", "0.1", "--warmup", "0", "--stall", "0
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Call ``trioecho bench``; gives its exit code, stdout and stderr."""
 
     def call(*arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr("sys.argv", ["trioecho", "bench", *arguments])
         with pytest.raises(SystemExit) as exited:
             main()
-        printed = capsys.readouterr()
+        printed = capfd.readouterr()
         return exited.value.code, printed.out, printed.err
 
     return call
@@ -79,6 +81,16 @@ def test_a_faulty_server_is_exit_code_1(run: Call) -> None:
     assert code == 1
     assert re.search(r"WRONG: [\d,]+ deliveries were lost", out)
     assert re.fullmatch(r"trioecho: [\d,]+ deliveries were lost\n", err)
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence() -> None:
+    with relaying() as url, open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "trioecho", "bench", url, *FEW]
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    sentence = "trioecho: standard output cannot be written: no space left on device\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Report:
                 " with --binary if it changes text only"
             )
         own, server = self._busy(self.load_cpu), self._busy(self.server_cpu)
-        if self._slower(own, server):
+        if self.deliveries and self._slower(own, server):
             used = f"it used {own:.0%} of a core" + (f", the server {server:.0%}" if self._pid else "")
             if load.plan.mode == "flood":
                 notes.append(f"the load generator was the bottleneck ({used}): the server can do more")
@@ -216,10 +216,12 @@ class Report:
             used = [("load generator", figures["load"])] + ([("server", server)] if server else [])
             if storm := figures["storm"]:
                 lines += _storm_lines(storm)
-            for name, cpu in used:
-                each = cpu["cpu_us_per_delivery"]
-                each = "" if each is None else f"{each:,.3f} µs of CPU a delivery, "
-                lines.append(f"{name}: {each}{cpu['busy']:.0%} of a core")
+            if self.deliveries:
+                lines += [
+                    f"{name}: {cpu['cpu_us_per_delivery']:,.3f} µs of CPU a delivery,"
+                    f" {cpu['busy']:.0%} of a core"
+                    for name, cpu in used
+                ]
         lines += [f"note: {note}" for note in self.notes]
         return lines + ([f"WRONG: {problem}" for problem in self.problems] or self._verdict())
 
@@ -231,7 +233,7 @@ class Report:
 
 def _percentiles(values: dict[str, float | None]) -> str:
     shown = [f"{name} {value:,.2f}" for name, value in values.items() if value is not None]
-    return "   ".join(shown) or "nothing was delivered"
+    return "   ".join(shown) or "no delivery was measured"
 
 
 def _storm_lines(storm: dict[str, Any]) -> list[str]:

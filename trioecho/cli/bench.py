@@ -13,6 +13,7 @@ import typer
 from trioecho.cli.bench_options import LoadOptions, OutputOptions, ServerOptions
 from trioecho.cli.errors import Failure
 from trioecho.cli.option_groups import spread
+from trioecho.cli.stdio import print_all
 from trioecho.options import OptionError
 from trioecho.system_errors import reason_of
 
@@ -107,7 +108,8 @@ def bench(
     finally:
         gc.enable()
     report = Report(ours)
-    typer.echo(json.dumps(report.figures()) if output.as_json else "\n".join(report.lines()))
+    text = json.dumps(report.figures()) if output.as_json else "\n".join(report.lines())
+    print_all(f"{text}\n")
     if report.problems:
         raise Failure("; ".join(report.problems))
 

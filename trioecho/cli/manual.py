@@ -15,9 +15,7 @@ from typing import Annotated
 
 import typer
 
-from trioecho.cli.errors import Failure
-from trioecho.cli.stdio import STDOUT
-from trioecho.system_errors import reason_of
+from trioecho.cli.stdio import STDOUT, print_all
 
 __all__ = ["file_names", "manual", "page_names", "read_page"]
 
@@ -80,9 +78,9 @@ def manual(
     """
     name = _known(page)
     if name in (found := _names(".json") | _names(".yml")):
-        return _write(_read(found[name]))
+        return print_all(_read(found[name]))
     text = read_page(name)
-    _write(_rendered(text) if os.isatty(STDOUT) else text)
+    print_all(_rendered(text) if os.isatty(STDOUT) else text)
 
 
 def _known(page: str) -> str:
@@ -112,24 +110,3 @@ def _rendered(text: str) -> str:
     with console.capture() as capture:
         console.print(Markdown(RELATIVE_LINK.sub(r"\1", text), hyperlinks=False))
     return capture.get()
-
-
-def _write(text: str) -> None:
-    """
-    Write to standard output; a reader that has seen enough (as ``head``) ends it quietly.
-
-    In UTF-8 whatever the locale says, as the file is; past ``sys.stdout``, which would complain of a closed
-    pipe once more when Python exits.
-
-    Raises:
-        Failure: it cannot be written.
-
-    """
-    rest = memoryview(text.encode())
-    try:
-        while rest:
-            rest = rest[os.write(STDOUT, rest) :]
-    except BrokenPipeError:
-        pass
-    except OSError as error:
-        raise Failure(f"standard output cannot be written: {reason_of(error)}") from error

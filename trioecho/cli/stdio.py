@@ -14,7 +14,10 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-__all__ = ["STDERR", "STDIN", "STDOUT", "hold_closed", "read_some", "write_all"]
+from trioecho.cli.errors import Failure
+from trioecho.system_errors import reason_of
+
+__all__ = ["STDERR", "STDIN", "STDOUT", "hold_closed", "print_all", "read_some", "write_all"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -41,6 +44,27 @@ def hold_closed() -> None:
             os.open(os.devnull, unusable)
     if sys.stderr is None:
         sys.stderr = open(STDERR, "w", closefd=False)
+
+
+def print_all(text: str) -> None:
+    """
+    Write to standard output; a reader that has seen enough (as ``head``) ends it quietly.
+
+    In UTF-8 whatever the locale says, as our files are; past ``sys.stdout``, which would complain of a closed
+    pipe once more when Python exits.
+
+    Raises:
+        Failure: it cannot be written.
+
+    """
+    rest = memoryview(text.encode())
+    try:
+        while rest:
+            rest = rest[os.write(STDOUT, rest) :]
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise Failure(f"standard output cannot be written: {reason_of(error)}") from error
 
 
 async def read_some(fd: int) -> bytes:
