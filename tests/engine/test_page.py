@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +20,7 @@ from helpers.pty_terminal import watch
 from helpers.shell import Shell, substituted
 
 import trioecho
+from trioecho import open_client
 
 EXAMPLES = ExampleTests({"engine"})
 
@@ -62,6 +65,30 @@ async def serve_with_workers(script: str, folder: Path) -> None:
         server.interrupt()
         code, log = await server.end()
         assert code == 0 and "Traceback" not in log
+
+
+@EXAMPLES.test("Let the clients of one server hear each other without a way through the engine")
+async def hear_each_other(script: str, folder: Path) -> None:
+    async with shared(folder) as (engine, news):
+        command = substituted(script, [(NAMED, engine.url), ("serve ", "serve --port 0 ")])
+        async with Shell(folder).start(f"exec 2>&1\n{command}") as server:
+            while not (found := re.search("listening url=(ws://[^ ]+/)", line := await server.line())):
+                assert line
+            async with (
+                open_client(f"{found[1]}news") as speaker,
+                open_client(f"{found[1]}news") as listener,
+            ):
+                await speaker.send("before the engine was asked")
+                assert await anext(news) == "before the engine was asked"
+                assert await listener.receive() == "before the engine was asked"
+                engine.signal(signal.SIGSTOP)
+                await speaker.send("while it stands still")
+                assert await listener.receive() == "while it stands still"
+                engine.signal(signal.SIGCONT)
+                assert await anext(news) == "while it stands still"
+            server.interrupt()
+            code, log = await server.end()
+            assert code == 0 and "Traceback" not in log
 
 
 @EXAMPLES.test("What all servers do now, with the engine's round trip")

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,11 @@ class EngineServer:
             await trio.sleep(0.01)
 
     async def until(self, part: bytes, *words: str | int) -> None:
-        """Ask it again and again until its answer has a part."""
-        while part not in self.ask(*words):  # noqa: ASYNC110 - only asking tells
+        """Ask it again and again until its answer has a part. It may hang up meanwhile."""
+        while True:
+            with suppress(OSError):
+                if part in self.ask(*words):
+                    return
             await trio.sleep(0.02)
 
     def _answers(self) -> bool:
