@@ -230,3 +230,21 @@ async def test_what_is_said_here_counts_once(tmp_path: Path) -> None:
             answer = await fetch(one.url, "/x", headers={"Accept": "application/json"})
             assert answer.value["messages"] == 6
             assert parse_place(application.place).offset == 6
+
+
+async def test_whom_the_application_excludes_gets_it_neither_early_nor_late(tmp_path: Path) -> None:
+    async with two(tmp_path, order="node") as (_, one, other):
+        async with (
+            open_websocket_url(f"{one.url}x") as a,
+            open_websocket_url(f"{one.url}x") as b,
+            open_websocket_url(f"{other.url}x") as far,
+        ):
+            is_a, _ = one.hub.members("/x")
+            assert await one.hub.publish("/x", "not to a", exclude=is_a) == 1
+            assert one.hub.publish_nowait("/x", "nor this", exclude=[is_a]) == 1
+            await one.hub.publish("/x", "to all")
+            everything = ["not to a", "nor this", "to all"]
+            assert await heard(b, 3) == await heard(far, 3) == everything
+            assert await heard(a, 1) == ["to all"]
+            await far.send_message("the last")
+            assert await heard(a, 1) == await heard(b, 1) == ["the last"]
