@@ -6,12 +6,15 @@ import base64
 import json
 import logging
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from helpers.signing import KINDS, SECRET, jwk, private_key, private_pem, public, sign
 
@@ -72,6 +75,33 @@ def test_what_is_a_key_in_another_form_is_not_taken_for_a_secret(tmp_path: Path,
         (public(key)[:60] + b"\n-----END PUBLIC KEY-----", "PEM"),
     ):
         assert says in problem(key_file=write(tmp_path / "key", content))
+
+
+@pytest.mark.parametrize("make", ["key", "certificate"])
+@pytest.mark.parametrize("ends_in_space", [False, True])
+@pytest.mark.parametrize("before", [b"", b"\n"])
+@pytest.mark.parametrize("after", [b"", b"\n", b" \r\n more"])
+def test_what_anybody_may_have_is_no_secret(
+    tmp_path: Path, make: str, ends_in_space: bool, before: bytes, after: bytes
+) -> None:
+    """With what is public taken for a secret anybody could sign; and its last byte may look like a space."""
+    data = b""
+    while not data or data[-1:].isspace() != ends_in_space:
+        key = ec.generate_private_key(ec.SECP256R1())
+        data = der(key) if make == "key" else certificate_of(key)
+    assert "DER" in problem(key_file=write(tmp_path / "key", before + data + after))
+    text = base64.b64encode(data)
+    in_lines = before + text[:64] + b"\n" + text[64:] + b"\n"
+    assert "PEM" in problem(key_file=write(tmp_path / "key", in_lines))
+
+
+def certificate_of(key: Any) -> bytes:
+    """Return a certificate in DER that says nothing but whose key it is."""
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    now = datetime.now(UTC)
+    valid = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return valid.sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
 def test_keys_that_are_too_weak_or_of_no_kind_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ secret.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
 from trioecho.access.source_file import SourceFile
 from trioecho.settings import Algorithm
@@ -63,9 +65,9 @@ def read_key(file: SourceFile, algorithm: Algorithm | None) -> Key:
         OptionError: the file can't be read, holds no key that can be used, or one for another algorithm.
 
     """
-    content = file.read().strip()
+    content = file.read()
     try:
-        key = _public_key(content) if b"-----BEGIN" in content else _secret(content)
+        key = _public_key(content.strip()) if b"-----BEGIN" in content else _secret(content)
         if algorithm is not None and key.algorithm != algorithm:
             raise _Problem(f"holds a key for {key.algorithm}, which --jwt-algorithm {algorithm} can't use")
     except _Problem as problem:
@@ -140,17 +142,42 @@ def _of_kind(key: object) -> Key:
 
 
 def _secret(content: bytes) -> Key:
-    if content.startswith(NOT_SECRETS):
+    begins = content.lstrip()
+    if begins.startswith(NOT_SECRETS):
         raise _Problem("holds no secret and no PEM: a JWK Set goes to --jwt-jwks-file, other keys into PEM")
-    try:
-        load_der_public_key(content)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        pass  # So it is no public key: all bytes may be a secret.
-    else:
+    if _is_public(begins):
         raise _Problem("holds a public key in DER: turn it into PEM, with openssl pkey -pubin -inform der")
+    if _is_public(_from_base64(content)):
+        raise _Problem("holds a public key without the lines that PEM has around it ('-----BEGIN')")
+    content = content.strip()
     if len(content) < MIN_SECRET_BYTES:
         raise _Problem(f"must hold a secret of at least {MIN_SECRET_BYTES} bytes, or a public key in PEM")
     return Key("HS256", content)
+
+
+def _from_base64(content: bytes) -> bytes:
+    try:
+        return b64decode(b"".join(content.split()), validate=True)
+    except ValueError:
+        return b""
+
+
+def _is_public(content: bytes) -> bool:
+    """
+    Whether ``content`` begins with a public key or a certificate in DER.
+
+    What follows is not looked at, for a value in DER says how long it is (X.690, 8.1.3): a line's end after a
+    public key must not make a secret of it.
+    """
+    size = 2 + content[1] if len(content) > 1 else 0
+    if size >= 2 + 0x80:
+        length = content[2 : size - 0x80]
+        size = 2 + len(length) + int.from_bytes(length)
+    for load in load_der_public_key, load_der_x509_certificate:
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            load(content[:size])
+            return True
+    return False
 
 
 def _from_jwk(entry: dict[str, Any]) -> Key | None:
