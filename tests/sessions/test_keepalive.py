@@ -6,6 +6,8 @@ The clients are real sessions. A dead one takes no more bytes and sends none, as
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 import trio.testing
@@ -14,6 +16,7 @@ from helpers.streams import Connect, lockstep, memory, small_sockets, sockets
 from helpers.virtual_server import Peer, served
 
 from trioecho.sessions.keepalive import CLIENTS_A_TURN, TOGETHER
+from trioecho.sessions.session import Session
 
 PONG = b"\x8a\x80\0\0\0\0"
 
@@ -87,6 +90,25 @@ async def test_those_who_are_due_close_together_are_pinged_together(
         assert len(set(pinged)) <= 2 + 0.3 / (TOGETHER * 10)
         late = [at - (start + 10) for start, at in zip(came, sorted(pinged), strict=True)]
         assert -0.001 <= min(late) and max(late) <= TOGETHER * 10 + 0.001
+
+
+async def test_who_was_pinged_and_leaves_is_not_kept_until_the_next_is(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with served(memory, ping_interval=10, ping_timeout=1) as (server, join):
+            peer = await join("/")
+            assert await peer.next() == ("ping", b"")
+            await peer.stream.send_all(PONG)
+            await trio.sleep(2)  # its answer has been looked for
+            await peer.stream.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            assert server.counters.disconnected
+            assert not any(isinstance(each, Session) for each in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 async def test_messages_are_as_good_as_an_answer(autojump_clock: trio.testing.MockClock) -> None:

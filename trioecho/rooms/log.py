@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+import trio
+
 from trioecho.rooms.batch import Batch, Origin
 from trioecho.rooms.elsewhere import Presences
 from trioecho.rooms.place import Place
 
-__all__ = ["Answers", "Jump", "Log", "LogReader", "Logs", "Remembered"]
+__all__ = ["Answers", "EndedLog", "Jump", "Log", "LogReader", "Logs", "Remembered"]
 
 
 class Remembered(NamedTuple):
@@ -89,6 +91,36 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Read no more; what was appended is still kept for the others."""
+
+
+class EndedLog:
+    """
+    The log of a room that has ended: it takes nothing, and nothing comes from it.
+
+    A room puts it in the place of its own, which knows the room: else the two would wait for the garbage
+    collector to be freed.
+    """
+
+    idle = True
+
+    async def append(self, batch: Batch) -> bool:
+        """Take nothing."""
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def append_nowait(self, batch: Batch) -> bool:
+        """Take nothing."""
+        return False
+
+    async def wait_returned(self) -> None:
+        """Wait for nothing."""
+        await trio.lowlevel.checkpoint()
+
+    def on_space(self) -> None:
+        """Read nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class LogFigures(NamedTuple):

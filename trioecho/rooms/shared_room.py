@@ -23,7 +23,7 @@ from trioecho.rooms.bounds import INBOX_BYTES
 from trioecho.rooms.compression import Compressor
 from trioecho.rooms.fan_out import fan_out
 from trioecho.rooms.history import History
-from trioecho.rooms.log import Jump, Logs, Remembered
+from trioecho.rooms.log import EndedLog, Jump, Log, Logs, Remembered
 from trioecho.rooms.node_order import NodeOrder, early, of_reach
 from trioecho.rooms.notice import Notice
 from trioecho.rooms.occupant import Occupant
@@ -70,7 +70,7 @@ class SharedRoom(Room):
         self._patience_to_open = logs.patience
         self._opened = trio.Event()
         self._when_open: list[Callable[[], None]] = []
-        self._log = logs.open(self)
+        self._log: Log = logs.open(self)
         self._has_ended = False
         self._node_order = NodeOrder() if settings.order == "node" else None
         if logs.presences is not None:
@@ -148,6 +148,7 @@ class SharedRoom(Room):
 
     def _let_go(self) -> None:
         self._log.close()
+        self._log = EndedLog()
         if self.shared_presence is not None and not self._has_ended:
             self._has_ended = True
             self.shared_presence.close()

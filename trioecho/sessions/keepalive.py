@@ -54,6 +54,7 @@ class Keepalive:
         """Ping and check, until cancelled."""
         if not self._settings.pings:
             return
+        client: BaseConnection | None
         while True:
             now = trio.current_time()
             turn = itertools.count(1)
@@ -78,6 +79,7 @@ class Keepalive:
                 wake.append(next(iter(self._pings.values())))
             if self._answers:
                 wake.append(self._answers[0][0])
+            client = None  # or it would be kept until the next wakes this up, though it may have ended
             await trio.sleep_until(max(min(wake), now + TOGETHER * self._settings.ping_interval))
 
 
